@@ -189,6 +189,7 @@ impl Agent {
                 break reason;
             }
             self.poll_identity(now);
+            self.ask_dhcp_clients(now);
             self.discover(now);
             self.poll_transfers(now);
             self.poll_tests(now);

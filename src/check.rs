@@ -78,6 +78,7 @@ fn describe(loaded: &Loaded, config: &Config) -> String {
     let mut found: Vec<String> = Vec::new();
     found.extend(actions.reboot.is_some().then(|| "reboot".into()));
     found.extend(actions.factory_reset.is_some().then(|| "factoryReset".into()));
+    found.extend(actions.discover.is_some().then(|| "discover".into()));
     found.extend(actions.download.iter().map(|(file_type, _)| format!("download `{file_type}`")));
     found.extend(actions.diagnostics.iter().map(|(object, _)| format!("diagnostics `{object}`")));
     found.extend(actions.upload.iter().map(|(file_type, _)| format!("upload `{file_type}`")));

@@ -73,7 +73,9 @@ pub fn check_actions(config: &Config, loaded: &Loaded) -> Result<(), Mistakes> {
 /// key that cannot be read.
 pub fn unusable_actions(actions: &Actions) -> Vec<String> {
     let mut unusable = Vec::new();
-    for (name, command) in [("reboot", &actions.reboot), ("factoryReset", &actions.factory_reset)] {
+    let commands =
+        [("reboot", &actions.reboot), ("factoryReset", &actions.factory_reset), ("discover", &actions.discover)];
+    for (name, command) in commands {
         unusable.extend(command.iter().filter_map(|command| missing_program(name, command)));
     }
     for (object, action) in &actions.diagnostics {

@@ -4,8 +4,10 @@
 //! files of src/dhcp.rs ─▶ read_leases ─▶ Offer ─▶ Discovered::takes_url ─▶ Device::change ─▶ 0 BOOTSTRAP, a session
 //!                                          ▲
 //!            no connection for 300 s ──────┘ R18: an ACS that DHCP has found first is searched anew
+//!                      └─▶ the action `discover` ─▶ the DHCP clients ask anew ─▶ files
 //! ```
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Agent;
@@ -19,6 +21,16 @@ use crate::http::HttpError;
 use crate::model::change::Change;
 use crate::model::facets::PatternCache;
 use crate::model::tree::{DeclaredType, Wanted};
+use crate::{process, thread};
+
+/// The least time between two runs of the action `discover`: the time after which an ACS counts as unreachable (R20).
+const ASKING_INTERVAL: Duration = Duration::from_secs(discovery::UNREACHABLE);
+
+/// The longest time of a run, after which it is killed: less than the interval, so that no two run at once.
+const ASKING_LIMIT: Duration = Duration::from_secs(60);
+
+/// The stack size in bytes of the thread that waits for the action.
+const STACK: usize = 64 << 10;
 
 /// The offer of DHCP, and the time since which the ACS cannot be reached.
 #[derive(Debug, Default)]
@@ -30,6 +42,8 @@ pub(super) struct AcsDiscovery {
     compared_at: Duration,
     /// The end of the first attempt without a connection to the ACS, on the monotonic clock; `None` after a connection.
     unreached_since: Option<Duration>,
+    /// The last run of the action `discover`, on the monotonic clock.
+    asked_at: Option<Duration>,
 }
 
 impl AcsDiscovery {
@@ -68,10 +82,38 @@ impl Agent {
         self.schedule_notification(now);
     }
 
-    /// Returns the instant at which another ACS may take the place of one that cannot be reached.
+    /// Returns the instant at which another ACS may take the place of one that cannot be reached, or at which the DHCP clients
+    /// are asked for one.
     pub(super) fn discovery_deadline(&self, now: Now) -> Option<Duration> {
         let waits = self.discovery.offer.is_some() && self.device.state().discovered.is_first;
-        self.discovery.unreachable_at().filter(|at| waits && *at > now.monotonic)
+        let comparison = self.discovery.unreachable_at().filter(|at| waits && *at > now.monotonic);
+        [comparison, self.asking_at()].into_iter().flatten().min()
+    }
+
+    /// Returns the instant at which the action `discover` runs: while an ACS that DHCP has found first cannot be reached (R18).
+    fn asking_at(&self) -> Option<Duration> {
+        let asks = self.config.dhcp_dir.is_some() && self.device.actions().discover.is_some();
+        let unreachable_at =
+            self.discovery.unreachable_at().filter(|_| asks && self.device.state().discovered.is_first)?;
+        let again_at = self.discovery.asked_at.map(|at| at + ASKING_INTERVAL);
+        Some(unreachable_at.max(again_at.unwrap_or_default()))
+    }
+
+    /// Runs the action `discover` if it is due. The hooks of the DHCP clients hand over the options that they receive.
+    pub(super) fn ask_dhcp_clients(&mut self, now: Now) {
+        let is_due = self.asking_at().is_some_and(|at| at <= now.monotonic);
+        let Some(command) = self.device.actions().discover.clone().filter(|_| is_due) else { return };
+        self.discovery.asked_at = Some(now.monotonic);
+        log::info!("the ACS cannot be reached: the DHCP clients ask anew");
+        let stop = Arc::clone(&self.stop);
+        let run = move || {
+            if let Err(error) = process::run_until_stopped(&command, ASKING_LIMIT, &stop) {
+                log::warn!("the action discover: {error}");
+            }
+        };
+        if let Err(error) = thread::spawn("discover", STACK, Box::new(run)) {
+            log::warn!("the action discover: cannot start a thread: {error}");
+        }
     }
 
     /// Applies what DHCP offers, as far as its values take the place of those in use: once for each handover, and once when

@@ -21,6 +21,8 @@ pub struct Actions {
     pub reboot: Option<CommandLine>,
     /// The command that returns the device to its factory state (R226).
     pub factory_reset: Option<CommandLine>,
+    /// The command that makes the DHCP clients of the device ask for their options anew (R18).
+    pub discover: Option<CommandLine>,
     /// The actions that apply a downloaded file, by file type (R228).
     pub download: Vec<(String, FileAction)>,
     /// The actions that make a file to be uploaded, by file type (R241).
@@ -140,12 +142,13 @@ impl Actions {
                 "factoryReset" => {
                     actions.factory_reset = command_line(&value, &at, DEVICE_PLACEHOLDERS, &mut mistakes);
                 }
+                "discover" => actions.discover = command_line(&value, &at, &[], &mut mistakes),
                 "download" => actions.download = file_actions(&value, &at, FileActionKind::Download, &mut mistakes),
                 "upload" => actions.upload = file_actions(&value, &at, FileActionKind::Upload, &mut mistakes),
                 "diagnostics" => actions.diagnostics = test_actions(&value, &at, &mut mistakes),
                 // A misspelt action would never run, and its RPC would be refused without a visible reason.
                 _ => {
-                    let known = ["reboot", "factoryReset", "download", "upload", "diagnostics"];
+                    let known = ["reboot", "factoryReset", "discover", "download", "upload", "diagnostics"];
                     mistakes.push((at, format!("not an action{}", hint(name, &known, "actions", ""))));
                 }
             }

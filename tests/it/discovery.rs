@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use crate::gateway::{BOOT, BOOTSTRAP, SOON, TR_098, TR_181, gateway_at};
 use crate::support::agent::AgentBuilder;
@@ -280,6 +280,43 @@ fn an_unreachable_acs_is_searched_anew() {
     assert!(began.elapsed() > Duration::from_secs(5), "{:?}", began.elapsed());
     assert_eq!(acs.session(SOON).expect_complete().events(), [BOOTSTRAP]);
     assert_eq!(agent.value(URL), acs.url());
+    agent.terminate();
+}
+
+/// R18, R20: the action of the device makes its DHCP clients ask anew, and the ACS of their answer is used.
+#[test]
+fn the_dhcp_clients_of_an_unreachable_acs_ask_anew() {
+    let Some(library) = std::env::var_os("CPE_AGENT_FAKETIME") else {
+        crate::support::skip::skip("CPE_AGENT_FAKETIME does not name a libfaketime.so.1");
+        return;
+    };
+    let mut acs = Acs::start(AcsOptions::new());
+    let (mut dead, device) = (Acs::start(AcsOptions::new()), Device::new());
+    let (asked, overlay) = (device.home.path().join("asked"), device.home.path().join("actions.json"));
+    let action = format!("echo >>{}", asked.display());
+    fs::write(&overlay, json!({ "actions": { "discover": ["sh", "-c", action] } }).to_string()).expect("a file");
+    let mut agent = device
+        .bare()
+        .data_model(&overlay)
+        .env("LD_PRELOAD", library.to_str().expect("UTF-8"))
+        .env("FAKETIME", "+0 x30") // the five minutes take ten seconds
+        .start();
+    hand_over(&agent, &device.directory(), &["--interface", "wan", "--option", &option_43(&[(1, &dead.url())])]);
+    dead.session(SOON).expect_complete();
+    agent.wait_for_log("session finished", SOON);
+    drop(dead);
+    agent.succeeds(&["inform"]);
+    agent.wait_for_log("session failed", SOON);
+    // The waits of the agent itself are not faster, so that the test wakes it.
+    let began = Instant::now();
+    while !asked.exists() {
+        agent.value(URL);
+        assert!(began.elapsed() < 3 * SOON, "no client is asked");
+    }
+    assert!(began.elapsed() > Duration::from_secs(5), "{:?}", began.elapsed());
+    hand_over(&agent, &device.directory(), &["--interface", "wan", "--option", &option_43(&[(1, &acs.url())])]);
+    assert_eq!(acs.session(SOON).expect_complete().events(), [BOOTSTRAP]);
+    assert_eq!(fs::read_to_string(&asked).expect("a file").lines().count(), 1, "once in 300 s");
     agent.terminate();
 }
 
