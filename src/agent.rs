@@ -11,7 +11,7 @@
 //!                                     ├─ reload.rs          the configuration, read again after SIGHUP
 //!                                     ├─ service_reloads.rs  calls that put new values of the device into effect
 //!                                     ├─ trace.rs           the messages of sessions, for `cpe-agent trace`
-//!                                     ├─ transfers.rs       downloads and uploads, on the transfer worker's thread
+//!                                     ├─ transfers.rs, software.rs  files, and operations on software, on the worker's thread
 //!                                     ├─ discovery.rs       the ACS that DHCP names
 //!                                     ├─ diagnostics.rs     diagnostic tests, on a thread of their own
 //!                                     ├─ identity_wait.rs   the wait for the identity at the very first start
@@ -43,6 +43,7 @@ mod reload;
 mod service_reloads;
 mod session_driver;
 mod session_thread;
+mod software;
 mod sources;
 mod start;
 mod status;
@@ -71,7 +72,7 @@ use crate::store::Store;
 use crate::time_zone::LocalZone;
 
 pub use acs_settings::{check_acs_settings, tls_settings};
-pub use check_actions::{check_actions, unusable_actions, unusual_actions};
+pub use check_actions::{check_actions, software_mismatch, unusable_actions, unusual_actions};
 use confirmation::ConfirmationWait;
 use discovery::AcsDiscovery;
 use identity_wait::IdentityWait;
@@ -191,7 +192,7 @@ impl Agent {
             self.poll_identity(now);
             self.ask_dhcp_clients(now);
             self.discover(now);
-            self.poll_transfers(now);
+            self.poll_worker(now);
             self.poll_tests(now);
             self.poll_confirmation(now);
             self.apply_settings(now);
@@ -202,9 +203,8 @@ impl Agent {
             let is_due = self.is_session_due(now);
             let wakes = match is_due {
                 false => self.sleep(now),
-                // Commands that arrived during the last session run before the next one: each would otherwise wait for a
-                // session of its own, which takes long where the ACS is silent. The bound keeps a client that sends
-                // command after command from putting the session off without end.
+                // Commands of the last session run before the next one: each would otherwise wait for a session, which takes
+                // long where the ACS is silent. The bound keeps a client from putting the session off without end.
                 true if taken < inbox::MAX_COMMANDS => self.inbox.take(),
                 true => Vec::new(),
             };
@@ -356,8 +356,7 @@ impl Agent {
             Due::Retry | Due::Notification => self.session_wanted = true,
             Due::Periodic => {
                 self.raise(Event::new(EventCode::Periodic));
-                // R141: 2 PERIODIC survives a reboot until the ACS has confirmed it, so that it is stored before the
-                // session starts.
+                // R141: stored before the session, since 2 PERIODIC survives a reboot until the ACS has confirmed it.
                 self.save();
             }
             Due::Heartbeat => {

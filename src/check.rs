@@ -8,7 +8,9 @@ use std::process::ExitCode;
 
 use serde_json::Value as Json;
 
-use crate::agent::{check_acs_settings, check_actions, check_device, load_model, unusable_actions, unusual_actions};
+use crate::agent::{
+    check_acs_settings, check_actions, check_device, load_model, software_mismatch, unusable_actions, unusual_actions,
+};
 #[cfg(feature = "tls")]
 use crate::clock::{Clock, Now};
 use crate::config::Config;
@@ -81,6 +83,7 @@ fn describe(loaded: &Loaded, config: &Config) -> String {
     found.extend(actions.discover.is_some().then(|| "discover".into()));
     found.extend(actions.download.iter().map(|(file_type, _)| format!("download `{file_type}`")));
     found.extend(actions.diagnostics.iter().map(|(object, _)| format!("diagnostics `{object}`")));
+    found.extend(actions.software.is_some().then(|| "software".into()));
     found.extend(actions.upload.iter().map(|(file_type, _)| format!("upload `{file_type}`")));
     let lines = [
         ("data model", config.model_names()),
@@ -131,6 +134,7 @@ fn warnings(loaded: &Loaded, config: &Config) -> Vec<String> {
     warnings.extend(loaded.warnings.iter().cloned());
     warnings.extend(unusable_actions(&loaded.actions));
     warnings.extend(unusual_actions(&loaded.actions));
+    warnings.extend(software_mismatch(loaded));
     // The URL is valid, so that the agent starts; every session of it would fail.
     let needs_tls = acs_url(loaded).is_some_and(|url| url.is_tls());
     if needs_tls && !cfg!(feature = "tls") {

@@ -12,11 +12,13 @@ mod client;
 mod connection;
 mod control_thread;
 mod get_request;
+mod local_transfer;
 mod message;
 mod pending_request;
 mod result_reader;
 mod server;
 mod socket;
+mod software;
 mod trace_client;
 mod transfer_client;
 mod watch_client;
@@ -30,10 +32,12 @@ use crate::output::print;
 pub(crate) use client::usual_limit;
 pub use client::{ControlError, ControlErrorKind, ask};
 pub use get_request::{GetForm, GetRequest};
-pub use message::{CommandResult, LocalTransfer, Request};
+pub use local_transfer::LocalTransfer;
+pub use message::{CommandResult, Request};
 pub(crate) use message::{parse_assignment, parse_request_download};
 pub use pending_request::{PendingRequest, RequestHandler, Responder, ResultStream};
 pub use server::ControlServer;
+pub(crate) use software::parse as parse_software;
 pub use trace_client::{TraceFile, record};
 
 /// Sends `request` to the agent behind the socket `path` and prints the output on stdout. A transfer is watched until it
@@ -42,7 +46,9 @@ pub use trace_client::{TraceFile, record};
 /// A failure is reported on stderr, a line for each reason, with exit status 1.
 pub fn run(path: &Path, request: Request) -> ExitCode {
     let result = match request {
-        Request::Transfer(wanted) => transfer_client::transfer(path, *wanted).map(|()| String::new()),
+        wanted @ (Request::Transfer(_) | Request::Software(_)) => {
+            transfer_client::transfer(path, &wanted).map(|()| String::new())
+        }
         Request::Watch(_) => watch_client::watch(path, &request).map(|()| String::new()),
         // A session may run, so the limit depends on the request.
         other => ask(path, &other, client::usual_limit(&other)).map_err(|error| error.reason),

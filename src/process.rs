@@ -32,6 +32,8 @@ pub enum ActionError {
     Signal(i32),
     /// The command ran longer than its limit and was killed.
     TimedOut(Duration),
+    /// The command wrote more to its standard output than it may, and was killed.
+    TooMuchOutput,
     /// The stop flag was set before the command had ended.
     Stopped,
 }
@@ -43,6 +45,7 @@ impl fmt::Display for ActionError {
             ActionError::Exit(status) => write!(f, "the command ended with exit status {status}"),
             ActionError::Signal(signal) => write!(f, "the command was ended by signal {signal}"),
             ActionError::TimedOut(limit) => write!(f, "the command ran longer than {} s", limit.as_secs()),
+            ActionError::TooMuchOutput => write!(f, "the command wrote more than {} KiB", MAX_OUTPUT >> 10),
             ActionError::Stopped => f.write_str("the agent was told to stop"),
         }
     }
@@ -54,13 +57,13 @@ impl std::error::Error for ActionError {}
 ///
 /// A command that is running when `stop` is set continues: it may be the reboot that stops the agent.
 pub fn run(command: &[String], limit: Duration, stop: &AtomicBool) -> Result<(), ActionError> {
-    run_with(command, limit, stop, Stdio::null(), OnStop::LeaveRunning)
+    run_with(command, limit, stop, Run::default())
 }
 
 /// Runs a command as [`run`] does, but kills it with its group when `stop` is set: for a command that makes a file, which
 /// no thread would use.
 pub fn run_until_stopped(command: &[String], limit: Duration, stop: &AtomicBool) -> Result<(), ActionError> {
-    run_with(command, limit, stop, Stdio::null(), OnStop::Kill)
+    run_with(command, limit, stop, Run { is_killed_on_stop: true, ..Run::default() })
 }
 
 /// Runs a command as [`run`] does, with a locked, empty file as its standard input.
@@ -68,35 +71,62 @@ pub fn run_until_stopped(command: &[String], limit: Duration, stop: &AtomicBool)
 /// The lock lasts as long as the command and the processes that it has started, also if the agent ends before. By the
 /// lock the next agent can tell that the command is still running.
 pub fn run_locked(command: &[String], limit: Duration, stop: &AtomicBool, lock: File) -> Result<(), ActionError> {
-    run_with(command, limit, stop, lock.into(), OnStop::LeaveRunning)
+    run_with(command, limit, stop, Run { lock: Some(lock), ..Run::default() })
 }
 
-/// The fate of a command that is running when the stop flag is set.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum OnStop {
-    LeaveRunning,
-    Kill,
-}
-
-/// Starts a command and waits for its end, the limit or the stop flag.
-fn run_with(
+/// Runs a command as [`run_locked`] does, with further variables in its environment. Returns its standard output.
+///
+/// # Errors
+/// Returns an error as [`run`] does, and for more than 64 KiB of output.
+pub fn run_with_output(
     command: &[String],
     limit: Duration,
     stop: &AtomicBool,
-    input: Stdio,
-    on_stop: OnStop,
-) -> Result<(), ActionError> {
+    lock: Option<File>,
+    environment: &[(&str, String)],
+) -> Result<Vec<u8>, ActionError> {
+    let mut output = Vec::new();
+    run_with(command, limit, stop, Run { lock, environment, output: Some(&mut output), ..Run::default() })?;
+    Ok(output)
+}
+
+/// The most bytes of an output.
+const MAX_OUTPUT: usize = 64 << 10;
+
+/// The ways in which commands differ.
+#[derive(Default)]
+struct Run<'r> {
+    /// The standard input; without it `/dev/null`.
+    lock: Option<File>,
+    environment: &'r [(&'r str, String)],
+    /// The place of the standard output; without it `/dev/null`.
+    output: Option<&'r mut Vec<u8>>,
+    /// True if the command is killed when the stop flag is set; otherwise it continues.
+    is_killed_on_stop: bool,
+}
+
+/// Starts a command and waits for its end, the limit or the stop flag.
+fn run_with(command: &[String], limit: Duration, stop: &AtomicBool, mut run: Run<'_>) -> Result<(), ActionError> {
     let Some((program, arguments)) = command.split_first() else { return Err(ActionError::Exit(0)) };
-    let mut child = start(program, arguments, input)
-        .map_err(|reason| ActionError::NotStarted { program: program.clone(), reason })?;
+    let not_started = |reason| ActionError::NotStarted { program: program.clone(), reason };
+    let mut child = start(program, arguments, &mut run).map_err(not_started)?;
     // The sum of the pauses serves as a clock: it may run behind on a busy device, which only prolongs the limit.
     let mut waited = Duration::ZERO;
     loop {
-        match child.try_wait() {
+        let ended = child.try_wait();
+        // After the end too: the pipe may hold the last lines.
+        if !take_output(&mut child, run.output.as_deref_mut()) {
+            // The number of a command that has ended may be that of another process by now.
+            if matches!(ended, Ok(None)) {
+                kill(&mut child);
+            }
+            return Err(ActionError::TooMuchOutput);
+        }
+        match ended {
             Ok(Some(status)) => return exit_result(status),
             // The flag is checked before the limit: a device that goes down must not wait for a command that hangs.
             Ok(None) if stop.load(Ordering::Relaxed) => {
-                if on_stop == OnStop::Kill {
+                if run.is_killed_on_stop {
                     kill(&mut child);
                 }
                 return Err(ActionError::Stopped);
@@ -110,9 +140,23 @@ fn run_with(
                 std::thread::sleep(POLL_INTERVAL);
                 waited += POLL_INTERVAL;
             }
-            Err(reason) => return Err(ActionError::NotStarted { program: program.clone(), reason }),
+            Err(reason) => return Err(not_started(reason)),
         }
     }
+}
+
+/// Moves what the pipe holds. Returns false if the command has written too much.
+fn take_output(child: &mut Child, output: Option<&mut Vec<u8>>) -> bool {
+    let (Some(pipe), Some(output)) = (&mut child.stdout, output) else { return true };
+    let mut piece = [0; 4096];
+    // The pipe does not block. An error other than that it is empty has no cure, and the end of the command follows.
+    while let Ok(length @ 1..) = pipe.read(&mut piece) {
+        output.extend_from_slice(&piece[..length]);
+        if output.len() > MAX_OUTPUT {
+            return false;
+        }
+    }
+    true
 }
 
 /// The bytes of a script in which its interpreter is searched, as the kernel limits them.
@@ -163,15 +207,22 @@ fn interpreter(file: &Path) -> Option<PathBuf> {
     line.lines().next()?.split_whitespace().next().map(PathBuf::from)
 }
 
-/// Starts a command in a process group of its own, with PATH and TZ as its environment.
-fn start(program: &str, arguments: &[String], input: Stdio) -> io::Result<Child> {
+/// Starts a command in a process group of its own, with PATH, TZ and the variables of the run as its environment.
+fn start(program: &str, arguments: &[String], run: &mut Run<'_>) -> io::Result<Child> {
     let mut command = Command::new(program);
     // The group makes `kill` reach the children of a script as well, and keeps signals to the agent from the command.
     command.args(arguments).process_group(0);
     // The environment of the agent depends on how it was started, and may hold secrets or variables such as LD_PRELOAD. A
     // command must behave the same after a start by hand and by init.
     command.env_clear().env("PATH", action_path()).envs(std::env::var_os("TZ").map(|zone| ("TZ", zone)));
-    command.stdin(input).stdout(Stdio::null()).spawn()
+    command.envs(run.environment.iter().map(|(name, value)| (name, value)));
+    command.stdin(run.lock.take().map_or_else(Stdio::null, Stdio::from));
+    command.stdout(if run.output.is_some() { Stdio::piped() } else { Stdio::null() });
+    let child = command.spawn()?;
+    if let Some(pipe) = &child.stdout {
+        rustix::io::ioctl_fionbio(pipe, true)?;
+    }
+    Ok(child)
 }
 
 /// Returns the result of a command that has ended.

@@ -5,6 +5,7 @@
 //! | `sources/change.rs` | texts that programs and files take, and reloads |
 //! | `sources/file.rs` | files |
 //! | `sources/exec.rs` | programs, side by side |
+//! | `sources/lines.rs` | the lines that programs read and write |
 //! | `sources/kernel.rs` | the providers of the agent, with the files beside it |
 //! | `sources/openwrt.rs` | the providers that join UCI packages |
 //! | `sources/ubus.rs` | calls on the bus of OpenWrt |
@@ -46,6 +47,8 @@ use crate::cwmp::device::{Obstacle, Prepared, Refusal, Sources, StagedFile};
 use crate::model::reloads::Reload;
 use crate::model::source::{Answer, Query, Response, Target, Write};
 
+pub(crate) use self::lines::parse as program_rows;
+
 mod change;
 mod changes;
 #[cfg(any(feature = "source-exec", feature = "diagnostics"))]
@@ -54,6 +57,7 @@ mod exec;
 mod file;
 #[cfg(feature = "source-builtin")]
 mod kernel;
+mod lines;
 #[cfg(all(feature = "source-builtin", feature = "source-uci"))]
 mod openwrt;
 #[cfg(feature = "source-ubus")]

@@ -32,20 +32,20 @@ _cpe_agent() {
     esac
     for ((index = 1; index < COMP_CWORD; index++)); do
         case ${COMP_WORDS[index]} in
-        run | check | doctor | get | source | set | add | delete | watch | inform | download | upload | request-download | dhcp | ping | traceroute | trace | replay | lookup | speed | applied | status | help)
+        run | check | doctor | get | source | set | add | delete | watch | inform | download | upload | software | request-download | dhcp | ping | traceroute | trace | replay | lookup | speed | applied | status | help)
             command=${COMP_WORDS[index]}
             break
             ;;
         esac
     done
     case $command in
-    '') words='run check doctor get source set add delete watch inform download upload request-download dhcp ping traceroute trace replay lookup speed applied status help --help --version' ;;
+    '') words='run check doctor get source set add delete watch inform download upload software request-download dhcp ping traceroute trace replay lookup speed applied status help --help --version' ;;
     run) words='--config --data-model --optional-data-model --set --state-dir --transfer-dir --listen --udp-listen --control --dhcp-dir --boot-id --ca-file --client-cert --client-key --acs-timeout --metrics --log --log-to --help' ;;
     check) words='--config --data-model --optional-data-model --set --state-dir --transfer-dir --listen --udp-listen --control --dhcp-dir --boot-id --ca-file --client-cert --client-key --acs-timeout --metrics --log --log-to --device --json --help' ;;
     doctor) words='--config --data-model --optional-data-model --set --state-dir --transfer-dir --listen --udp-listen --control --dhcp-dir --boot-id --ca-file --client-cert --client-key --acs-timeout --metrics --log --log-to --help' ;;
     get) words='--config --control --json --value --secret --help' ;;
     source) words='--config --control --json --help' ;;
-    set | add | delete | watch | inform | download | upload | request-download) words='--config --control --help' ;;
+    set | add | delete | watch | inform | download | upload | software | request-download) words='--config --control --help' ;;
     dhcp) words='--interface --option --option6 --requested --config --control --dhcp-dir --remove --help' ;;
     ping | traceroute) words='--help' ;;
     trace) words='--config --control --help' ;;
@@ -53,7 +53,7 @@ _cpe_agent() {
     lookup | speed) words='--config --ca-file --client-cert --client-key --help' ;;
     applied) words='--config --control --help' ;;
     status) words='--config --control --json --check --help' ;;
-    help) words='run check doctor get source set add delete watch inform download upload request-download dhcp ping traceroute trace replay lookup speed applied status help' ;;
+    help) words='run check doctor get source set add delete watch inform download upload software request-download dhcp ping traceroute trace replay lookup speed applied status help' ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
 }

@@ -17,6 +17,7 @@ _cpe_agent() {
         'inform:start a session now, with "2 PERIODIC" or the given event code'
         'download:download a file and apply it'
         'upload:upload a file of the device'
+        'software:install, update or uninstall software'
         'request-download:ask the ACS for a file'
         'dhcp:hand over what a DHCP client received'
         'ping:send echo requests to a host, and print their times'
@@ -118,7 +119,7 @@ _cpe_agent() {
                 '--json[flag]' \
                 '--help[explain the command]'
             ;;
-        set | add | delete | watch | inform | download | upload | request-download)
+        set | add | delete | watch | inform | download | upload | software | request-download)
             _arguments \
                 '--config=[the JSON file]:FILE:_files' \
                 '--control=[the control socket]:FILE:_files' \

@@ -81,6 +81,7 @@ pub fn unusable_actions(actions: &Actions) -> Vec<String> {
     for (object, action) in &actions.diagnostics {
         unusable.extend(missing_program(&format!("diagnostics `{object}`"), &action.run));
     }
+    unusable.extend(actions.software.iter().filter_map(|action| missing_program("software", &action.run)));
     for (kind, list) in [("download", &actions.download), ("upload", &actions.upload)] {
         for (file_type, action) in list {
             let name = format!("{kind} `{file_type}`");
@@ -109,6 +110,17 @@ pub fn unusual_actions(actions: &Actions) -> Vec<String> {
         }
     }
     warnings
+}
+
+/// Returns a warning about software modules of which the action or the object is missing: the ACS would see no unit of its
+/// operations, or could not change those that it sees.
+pub fn software_mismatch(loaded: &Loaded) -> Option<String> {
+    let table = format!("{}.SoftwareModules.DeploymentUnit.", loaded.tree.root_name());
+    match (&loaded.actions.software, loaded.tree.exists(&table)) {
+        (Some(_), false) => Some(format!("software: the data model has no {table}, in which the ACS reads the units")),
+        (None, true) => Some(format!("{table} has no action `software`, so that the ACS cannot change the units")),
+        _ => None,
+    }
 }
 
 /// Returns a warning about a file type that no standard defines: an ACS may never ask for it.

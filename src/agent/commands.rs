@@ -18,7 +18,8 @@ use crate::cwmp::device::{Author, Changed, Device};
 use crate::cwmp::event::{ConfirmedBy, Cumulative, Event, EventCode};
 use crate::cwmp::fault::Fault;
 use crate::cwmp::rules;
-use crate::cwmp::transfer::{DownloadRequest, Origin, Timing, TransferQueue, TransferRequest, admit};
+use crate::cwmp::software::{Operation, Requester};
+use crate::cwmp::transfer::{DownloadRequest, Origin, Timing, TransferQueue, TransferRequest, admit, check_url};
 use crate::model::actions::is_file_type;
 use crate::model::change::Change;
 use crate::model::facets::PatternCache;
@@ -86,6 +87,7 @@ impl Agent {
             Request::Delete(instance) => self.local_change(now, |device| delete(device, &instance, now)),
             Request::Inform(event) => self.inform(&event, now),
             Request::Transfer(transfer) => self.local_transfer(&transfer, now),
+            Request::Software(operation) => self.local_operation(*operation, now),
             Request::RequestDownload(file_type, arguments) => self.request_download(file_type, arguments, now),
         };
         // The status precedes the reply: a client that runs `status` after it must see the effect of its command.
@@ -153,7 +155,7 @@ impl Agent {
 /// The longest TransferURL of AutonomousTransferComplete, in bytes (R247).
 const MAX_URL: usize = 1024;
 
-/// Transfers that are requested at the device.
+/// Transfers and operations that are requested at the device.
 impl Agent {
     /// Queues an autonomous transfer (R247). Returns the number by which `status` lists it.
     fn local_transfer(&mut self, wanted: &LocalTransfer, now: Now) -> CommandResult {
@@ -177,6 +179,21 @@ impl Agent {
         let id = queued.map_err(|error| error.to_string())?.map_err(|full| full.to_string())?;
         // The first step starts before the reply, so that `status` after it shows the transfer at work.
         self.poll_transfers(now);
+        Ok(format!("{id}\n"))
+    }
+
+    /// Queues an autonomous operation on software (R356). Returns the number by which `status` lists it.
+    fn local_operation(&mut self, operation: Operation, now: Now) -> CommandResult {
+        let Some(action) = &self.device.actions().software else {
+            return Err("the data model has no action `software`".into());
+        };
+        if !operation.url.is_empty() && !action.fetches {
+            check_url(&operation.url).map_err(|fault| fault.text)?;
+        }
+        let operations = vec![(operation, None)];
+        let queued = self.device.change_units(now, |units| units.add(Requester::Local, operations, now));
+        let id = queued.map_err(|error| error.to_string())?.map_err(|full| full.to_string())?;
+        self.poll_software(now);
         Ok(format!("{id}\n"))
     }
 
@@ -210,6 +227,9 @@ struct LocalChange {
 
 /// Sets all of the values, or none and returns all errors.
 fn set(device: &mut Device, assignments: &[(String, Secret)], now: Now) -> Result<LocalChange, String> {
+    if assignments.iter().any(|(name, _)| device.requests_state(name)) {
+        device.refresh_software(now);
+    }
     device.refresh(&Wanted::changes(assignments.iter().map(|(name, _)| name.clone()).collect()), now);
     // The same type as in `cwmp::rpc::set_parameter_values`, since each is compiled anew.
     let mut names: HashSet<Cow<'_, str>> = HashSet::new();

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::Agent;
 use super::status::{
-    AgentStatus, JournalState, NextSession, PlannedReboot, SessionCause, SourceProblems, TransferStatus,
+    AgentStatus, JournalState, NextSession, OperationStatus, PlannedReboot, SessionCause, SourceProblems,
+    TransferStatus,
 };
 use crate::clock::Now;
 
@@ -51,6 +52,8 @@ impl Agent {
                 .map(|t| TransferStatus::of(t, self.worker.progress_of(t)))
                 .collect(),
             ended: self.device.state().transfers.outcomes().to_vec(),
+            software: self.device.state().units.iter().flat_map(OperationStatus::of).collect(),
+            ended_software: self.device.state().units.outcomes().to_vec(),
             journal: JournalState {
                 directory: self.config.state_dir.clone(),
                 durable: store.is_durable(),

@@ -49,6 +49,12 @@ impl Agent {
         self.device.state().transfers.blocks_sessions()
     }
 
+    /// Returns true if the device must not reboot now: a file is being applied, or software is changing.
+    fn blocks_reboots(&self) -> bool {
+        let state = self.device.state();
+        state.transfers.blocks_reboots() || state.units.blocks_reboots()
+    }
+
     /// Returns true if a reboot or a factory reset is pending or under way.
     pub(super) fn is_restarting(&self) -> bool {
         self.going_down || self.device.state().reboot || self.device.state().reset != Reset::None
@@ -56,7 +62,7 @@ impl Agent {
 
     /// Performs a pending reboot or factory reset. Returns the reason if the agent ends for it.
     pub(super) fn run_pending_reboot(&mut self, now: Now) -> Option<ExitReason> {
-        if now.monotonic < self.not_before || self.device.state().transfers.blocks_reboots() {
+        if now.monotonic < self.not_before || self.blocks_reboots() {
             // A device that goes down while it writes its firmware may never come up again.
             return None;
         }
@@ -191,7 +197,7 @@ impl Agent {
         if let Err(error) = self.device.update(self.clock.now(), |state| state.scheduled_reboot_done = done) {
             log::error!("{error}");
         }
-        match self.device.state().transfers.blocks_reboots() {
+        match self.blocks_reboots() {
             true => self.device.state_mut().reboot = true,
             false => self.reboot(),
         }

@@ -148,8 +148,7 @@ impl Agent {
         if let Some(why) = self.why_disabled() {
             log::warn!("no session is started: {}", why.reason());
         }
-        let transfers = &self.device.state().transfers;
-        self.worker.remove_leftovers(transfers, self.device.actions(), self.clock.now());
+        self.worker.remove_leftovers(self.device.state(), self.device.actions(), self.clock.now());
         // The control socket opens next, and answers `status` before the first turn of the agent.
         self.publish(self.clock.now());
     }
@@ -217,6 +216,7 @@ impl Agent {
             state.events.raise(Event::new(EventCode::Boot));
         }
         self.device.resume_transfers(rebooted, self.clock.now());
+        self.device.resume_units();
         self.device.note_firmware_changes();
         if rebooted {
             self.device.forget_tests();

@@ -10,6 +10,7 @@ mod metrics;
 mod next_session;
 mod rows;
 mod sessions;
+mod software;
 mod sources;
 mod transfers;
 
@@ -33,6 +34,7 @@ pub(super) use listener_status::ListenerStatus;
 pub(super) use next_session::{Disabled, NextSession, SessionCause};
 use rows::StatusRows;
 pub(super) use rows::object;
+pub(super) use software::OperationStatus;
 pub(super) use sources::SourceProblems;
 pub(super) use transfers::TransferStatus;
 
@@ -114,6 +116,10 @@ pub(super) struct AgentStatus {
     pub(super) transfers: Vec<TransferStatus>,
     /// The outcomes of the last transfers.
     pub(super) ended: Vec<TransferOutcome>,
+    /// The operations on software whose end the ACS has not confirmed yet.
+    pub(super) software: Vec<OperationStatus>,
+    /// The outcomes of the last operations on software.
+    pub(super) ended_software: Vec<(u32, Option<String>)>,
     pub(super) listener_status: ListenerStatus,
     pub(super) journal: JournalState,
     pub(super) reloads: ReloadLog,
@@ -218,6 +224,11 @@ impl StatusView<'_> {
         // The lists are JSON only as a whole: the text has a line for each transfer, and none for those that have ended.
         rows.add_member("transfers", transfers);
         rows.add_member("endedTransfers", self.status.ended.iter().map(transfers::ended_json).collect::<Vec<_>>());
+        let software = &self.status.software;
+        software.iter().for_each(|operation| operation.add_line_to(rows));
+        rows.add_member("software", software.iter().map(OperationStatus::json).collect::<Vec<_>>());
+        let ended = &self.status.ended_software;
+        rows.add_member("endedSoftware", ended.iter().map(software::ended_json).collect::<Vec<_>>());
     }
 
     fn add_journal(&self, rows: &mut StatusRows) {

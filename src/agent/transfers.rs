@@ -11,7 +11,7 @@
 //! if the journal cannot be written, both are tried again later.
 
 mod directory;
-mod job;
+pub(super) mod job;
 pub(super) mod step;
 mod worker;
 
@@ -22,7 +22,7 @@ use std::{io, path::Path};
 
 #[cfg(feature = "doctor")]
 use self::directory::TransferDirectory;
-use self::step::{JobProgress, StepResult};
+use self::step::{JobId, JobProgress, StepResult};
 pub(super) use self::worker::TransferWorker;
 use super::Agent;
 use super::acs_settings::tls_settings;
@@ -32,6 +32,7 @@ use crate::cwmp::transfer::{Transfer, TransferRequest, TransferStep};
 use crate::cwmp::version;
 use crate::model::actions::{with_command_key, with_file};
 use crate::process;
+use crate::secret::Secret;
 use crate::transfer::{FileRequest, TransferLimits};
 
 /// The pause after a journal write that failed.
@@ -77,7 +78,7 @@ impl Agent {
             Ok(step) => step,
             Err(error) => return self.postpone_transfers(&error, now),
         };
-        self.worker.tidy_up(&self.device.state().transfers);
+        self.worker.tidy_up(self.device.state());
         self.request_report_session();
         if let Some(step) = step {
             self.start_step(step, now);
@@ -88,8 +89,9 @@ impl Agent {
     /// command has ended, and not how.
     pub(super) fn await_apply(&mut self) {
         let Some(job) = &self.worker.job else { return };
-        let transfers = &self.device.state().transfers;
-        if !transfers.blocks_reboots() || transfers.blocks_sessions() {
+        let state = self.device.state();
+        let runs_action = state.transfers.blocks_reboots() || state.units.blocks_reboots();
+        if !runs_action || state.transfers.blocks_sessions() {
             // A command that restarts the device goes on after the agent, and the next boot shows its result.
             return;
         }
@@ -98,19 +100,21 @@ impl Agent {
         {
             self.worker.finish(step);
         }
-        self.apply_step_result(self.clock.now());
+        let now = self.clock.now();
+        self.apply_step_result(now);
+        self.poll_software(now);
     }
 
     /// Hands the result of the last step to the queue, unless the pause after a journal error still runs.
     fn apply_step_result(&mut self, now: Now) {
         let Some(job) = &self.worker.job else { return };
         let Some(result) = job.result.clone().filter(|_| now.monotonic >= self.worker.retry_at) else { return };
-        let (id, attempt) = (job.id, job.attempt);
+        let (JobId::Transfer(id), attempt) = (job.id, job.attempt) else { return };
         let stored = self.device.change_transfers(now, |transfers| match result {
             StepResult::Moved(result) => transfers.move_ended(id, attempt, result, now),
             StepResult::Applied(result) => transfers.apply_ended(id, result, now),
             StepResult::Verified(result) => transfers.verify_ended(id, result, now),
-            StepResult::Stopped => {}
+            StepResult::Ran(_) | StepResult::Stopped => {}
         });
         match stored {
             Ok(()) => {
@@ -122,13 +126,13 @@ impl Agent {
     }
 
     /// Requests a session if a transfer has raised an event, which is delivered at once (R134).
-    fn request_report_session(&mut self) {
+    pub(super) fn request_report_session(&mut self) {
         let state = self.device.state();
         self.session_wanted |= state.events.is_due(state.session_context(version::newest(version::ALL)));
     }
 
     /// Pauses all transfers after a journal error.
-    fn postpone_transfers(&mut self, error: &dyn std::error::Error, now: Now) {
+    pub(super) fn postpone_transfers(&mut self, error: &dyn std::error::Error, now: Now) {
         log::error!("cannot store transfer state, retrying in {} s: {error}", JOURNAL_RETRY.as_secs());
         self.worker.retry_at = now.monotonic.saturating_add(JOURNAL_RETRY);
     }
@@ -149,41 +153,46 @@ impl Agent {
         let (id, request) = (transfer.id(), transfer.request());
         let Some(action) = self.device.actions().download_action(&request.file_type).cloned() else { return };
         log::info!("transfer {id} ({}): {}", request.origin.name(), request.file_type);
-        let (file_request, size) = (self.file_request(request, now), request.file_size);
-        let prepared = self.worker.prepare_file(id);
+        let (file_request, size) = (self.request_of(request, now), request.file_size);
+        let prepared = self.worker.prepare_file(JobId::Transfer(id));
         let work = move |progress: &JobProgress| match prepared {
             Ok(file) => job::download(&file_request, &file, size, &action, progress),
             Err(error) => job::no_directory(FaultCode::DownloadFailure, &error),
         };
-        self.worker.start(transfer, now, |failure| StepResult::Moved(Err(failure)), Box::new(work));
+        self.worker.start(job_of(transfer), now, |failure| StepResult::Moved(Err(failure)), Box::new(work));
     }
 
     fn upload(&mut self, transfer: &Transfer, now: Now) {
         let (id, request) = (transfer.id(), transfer.request());
         let Some((action, instance)) = self.device.actions().upload_action(&request.file_type) else { return };
         log::info!("transfer {id} ({}): {}", request.origin.name(), request.file_type);
-        let file = self.worker.file(id);
+        let file = self.worker.file(JobId::Transfer(id));
         let command = with_file(&action.run, &file.to_string_lossy(), &request.command_key, instance);
         let limit = action.time_limit;
-        let file_request = self.file_request(request, now);
+        let file_request = self.request_of(request, now);
         // An interrupted attempt may have left a file, which must not be uploaded in place of a new one.
-        self.worker.remove_file(id);
-        let prepared = self.worker.prepare_file(id);
+        self.worker.remove_file(JobId::Transfer(id));
+        let prepared = self.worker.prepare_file(JobId::Transfer(id));
         let work = move |progress: &JobProgress| match prepared {
             Ok(file) => job::upload(&file_request, &file, &command, limit, progress),
             Err(error) => job::no_directory(FaultCode::UploadFailure, &error),
         };
-        self.worker.start(transfer, now, |failure| StepResult::Moved(Err(failure)), Box::new(work));
+        self.worker.start(job_of(transfer), now, |failure| StepResult::Moved(Err(failure)), Box::new(work));
     }
 
     fn apply(&mut self, transfer: &Transfer, now: Now) {
         let (id, request) = (transfer.id(), transfer.request());
         let Some(action) = self.device.actions().download_action(&request.file_type) else { return };
         log::info!("transfer {id}: applying the file");
-        let command = with_file(&action.run, &self.worker.file(id).to_string_lossy(), &request.command_key, None);
+        let command = with_file(
+            &action.run,
+            &self.worker.file(JobId::Transfer(id)).to_string_lossy(),
+            &request.command_key,
+            None,
+        );
         let (limit, lock) = (action.time_limit, self.worker.action_lock());
         let work = move |progress: &JobProgress| job::apply(&command, limit, lock, progress);
-        self.worker.start(transfer, now, |failure| StepResult::Applied(Err(failure)), Box::new(work));
+        self.worker.start(job_of(transfer), now, |failure| StepResult::Applied(Err(failure)), Box::new(work));
     }
 
     fn verify(&mut self, transfer: &Transfer, now: Now) {
@@ -193,7 +202,7 @@ impl Agent {
         let command = with_command_key(action.verify.as_deref().unwrap_or_default(), &request.command_key);
         let limit = action.time_limit;
         let work = move |progress: &JobProgress| job::verify(&command, limit, progress);
-        self.worker.start(transfer, now, |failure| StepResult::Verified(Err(failure)), Box::new(work));
+        self.worker.start(job_of(transfer), now, |failure| StepResult::Verified(Err(failure)), Box::new(work));
     }
 
     /// Restarts a device that the action was expected to restart, and did not.
@@ -207,15 +216,23 @@ impl Agent {
         }
     }
 
+    fn request_of(&self, request: &TransferRequest, now: Now) -> FileRequest {
+        self.file_request(&request.url, &request.username, &request.password, now)
+    }
+
     /// Builds the request to the file server, with the TLS settings of the connection to the ACS (R65).
-    fn file_request(&self, request: &TransferRequest, now: Now) -> FileRequest {
+    pub(super) fn file_request(&self, url: &str, username: &str, password: &Secret, now: Now) -> FileRequest {
         FileRequest {
-            url: request.url.clone(),
-            username: request.username.clone(),
-            password: request.password.clone(),
+            url: url.to_owned(),
+            username: username.to_owned(),
+            password: password.clone(),
             tls: tls_settings(&self.config),
             clock_is_set: now.clock_is_set(),
             limits: TransferLimits::default(),
         }
     }
+}
+
+fn job_of(transfer: &Transfer) -> (JobId, u32) {
+    (JobId::Transfer(transfer.id()), transfer.attempt())
 }

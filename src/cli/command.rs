@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::assignments;
 use super::operands::Operands;
-use super::transfer::transfer;
+use super::transfer::{software, transfer};
 #[cfg(feature = "dhcp")]
 use crate::config::DHCP_DIR;
 use crate::config::{CONFIG, CONTROL, Config};
@@ -289,6 +289,17 @@ name of the file in the report to the ACS). TYPE is a file type of the data mode
 Waits for the end of the transfer. OPTION is username, password or password-file. TYPE is a file
 type of the data model, such as \"2 Vendor Log File\".",
         parser: CommandParser::Client(|operands| transfer(operands, false)),
+    },
+    CommandSpec {
+        name: "software",
+        arguments: " VERB [OPTION=VALUE...]",
+        meaning: "install, update or uninstall software",
+        details: "\
+VERB is install, update or uninstall. Waits for the end of the operation. OPTION is url, username,
+password or password-file (of install and update), uuid, version (of update and uninstall) or
+environment (the path of an ExecEnv, of install and uninstall). An update without uuid and url is
+one of all software.",
+        parser: CommandParser::Client(software),
     },
     CommandSpec {
         name: "request-download",

@@ -1,10 +1,10 @@
-//! The operands of the commands `download` and `upload`, with the password from its file.
+//! The operands of the commands `download`, `upload` and `software`, with the password from its file.
 
 use std::fs::File;
 use std::io::Read as _;
 
 use super::operands::Operands;
-use crate::control::{LocalTransfer, Request};
+use crate::control::{LocalTransfer, Request, parse_software};
 
 /// Reads the operands of a transfer.
 ///
@@ -14,6 +14,14 @@ pub(super) fn transfer(operands: Operands, is_download: bool) -> Result<Request,
     // A password file is read by the client with the rights of its user, never by the agent with its own.
     let transfer = LocalTransfer::parse(is_download, &with_password(operands.any()?)?)?;
     Ok(Request::Transfer(Box::new(transfer)))
+}
+
+/// Reads the operands of an operation on software.
+///
+/// # Errors
+/// The message for the user.
+pub(super) fn software(operands: Operands) -> Result<Request, String> {
+    Ok(Request::Software(Box::new(parse_software(&with_password(operands.any()?)?)?)))
 }
 
 /// The number of bytes that are read of a password file. A wrong name such as `/dev/zero` must not fill the memory.

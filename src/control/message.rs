@@ -10,6 +10,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::get_request::GetRequest;
+use super::local_transfer::LocalTransfer;
+use super::software;
+use crate::cwmp::software::Operation;
 use crate::secret::Secret;
 
 /// The longest time that a request waits for the end of a session. Server and client agree on it here.
@@ -37,6 +40,8 @@ pub enum Request {
     Inform(String),
     /// Starts an autonomous transfer (R247).
     Transfer(Box<LocalTransfer>),
+    /// Starts an autonomous operation on software (R356).
+    Software(Box<Operation>),
     /// Asks the ACS for a download (R248): the file type, and arguments of name and value.
     RequestDownload(String, Vec<(String, String)>),
     /// Reads the files with the options of the DHCP clients.
@@ -56,74 +61,8 @@ pub enum Request {
     Check,
 }
 
-/// A transfer that is started at the device and not by the ACS (R247).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LocalTransfer {
-    /// True for a download to the device, false for an upload.
-    pub is_download: bool,
-    /// The FileType argument of Download or Upload, such as `1 Firmware Upgrade Image`.
-    pub file_type: String,
-    /// The URL of the file.
-    pub url: String,
-    /// The user name at the file server; empty for none.
-    pub username: String,
-    /// The password at the file server; empty for none.
-    pub password: Secret,
-    /// The size of the file in bytes; 0 if it is unknown.
-    pub size: u32,
-    /// The TargetFileName that the ACS reads in AutonomousTransferComplete.
-    pub target: String,
-}
-
-impl LocalTransfer {
-    /// Reads `TYPE URL [username=…] [password=…] [size=…] [target=…]`. Returns a message for the user if a word is wrong.
-    pub(crate) fn parse(is_download: bool, words: &[String]) -> Result<LocalTransfer, String> {
-        let [file_type, url, options @ ..] = words else { return Err("a file type and a URL are needed".into()) };
-        let mut transfer =
-            LocalTransfer { is_download, file_type: file_type.clone(), url: url.clone(), ..LocalTransfer::default() };
-        for option in options {
-            let (name, value) = option.split_once('=').ok_or_else(|| format!("`{option}` is not NAME=VALUE"))?;
-            // The limit counts characters and not bytes, as the data types of TR-069 do.
-            if value.chars().count() > MAX_VALUE {
-                return Err(format!("{name} is longer than {MAX_VALUE} characters"));
-            }
-            match name {
-                "username" => transfer.username = value.to_owned(),
-                "password" => transfer.password = value.into(),
-                // An upload has no size and no target: the device itself makes the file.
-                "size" if is_download => {
-                    transfer.size = value.parse().map_err(|_| format!("size: `{value}` is not a number of bytes"))?;
-                }
-                "target" if is_download => transfer.target = value.to_owned(),
-                _ => {
-                    return Err(format!(
-                        "`{name}` is not username, password, password-file, or for a download size or target"
-                    ));
-                }
-            }
-        }
-        Ok(transfer)
-    }
-
-    /// Returns the words that [`parse`](Self::parse) reads.
-    fn words(&self) -> Vec<String> {
-        let mut words = vec![self.file_type.clone(), self.url.clone()];
-        let size = if self.size > 0 { self.size.to_string() } else { String::new() };
-        let options = [
-            ("username", &*self.username),
-            ("password", self.password.expose()),
-            ("size", &size),
-            ("target", &self.target),
-        ];
-        words.extend(
-            options.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name}={value}")),
-        );
-        words
-    }
-}
-
 /// The most characters of a user name, password or file name, and of a value of RequestDownload (TR-069 A6 T33, T68).
-const MAX_VALUE: usize = 256;
+pub(super) const MAX_VALUE: usize = 256;
 /// The most characters of the name of an argument of RequestDownload (R248).
 const MAX_NAME: usize = 64;
 /// The most arguments of RequestDownload (R248).
@@ -160,6 +99,7 @@ impl Request {
                 | Request::Add(_)
                 | Request::Delete(_)
                 | Request::Transfer(_)
+                | Request::Software(_)
                 | Request::RequestDownload(..)
         )
     }
@@ -181,6 +121,7 @@ impl Request {
                 words.push(argument.clone());
             }
             Request::Transfer(transfer) => words.extend(transfer.words()),
+            Request::Software(operation) => words.extend(software::words(operation)),
             Request::RequestDownload(file_type, arguments) => {
                 words.push(file_type.clone());
                 words.extend(arguments.iter().map(|(name, value)| format!("{name}={value}")));
@@ -214,6 +155,7 @@ impl Request {
             ("download" | "upload", _) => {
                 LocalTransfer::parse(name == "download", &arguments).map(|transfer| Request::Transfer(transfer.into()))
             }
+            ("software", _) => software::parse(&arguments).map(|operation| Request::Software(operation.into())),
             ("request-download", _) => parse_request_download(&arguments)
                 .map(|(file_type, arguments)| Request::RequestDownload(file_type, arguments)),
             ("dhcp", []) => Ok(Request::Dhcp),
@@ -241,6 +183,7 @@ impl Request {
             Request::Inform(_) => "inform",
             Request::Transfer(transfer) if transfer.is_download => "download",
             Request::Transfer(_) => "upload",
+            Request::Software(_) => "software",
             Request::RequestDownload(..) => "request-download",
             Request::Dhcp => "dhcp",
             Request::Trace => "trace",

@@ -1,4 +1,4 @@
-//! The client of a local transfer: starts it, shows its progress, and waits for its end.
+//! The client of a local transfer or operation on software: starts it, shows its progress, and waits for its end.
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::client::{ask, usual_limit};
-use super::message::{LocalTransfer, Request};
+use super::message::Request;
 
 /// The interval at which the agent is asked for the progress.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
@@ -15,9 +15,9 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// The width of the progress bar in characters.
 const WIDTH: usize = 40;
 
-/// Starts the transfer by the agent behind the socket `path` and waits until the file was moved and is in use. Shows the
-/// progress if stderr is a terminal. Returns the reason of a failure.
-pub(super) fn transfer(path: &Path, wanted: LocalTransfer) -> Result<(), String> {
+/// Starts the transfer or operation by the agent behind the socket `path` and waits until the file was moved and is in use. Shows
+/// the progress if stderr is a terminal. Returns the reason of a failure.
+pub(super) fn transfer(path: &Path, wanted: &Request) -> Result<(), String> {
     // A log file or a pipe must not collect a line for each step.
     let mut bar = ProgressBar { is_shown: io::stderr().is_terminal(), drawn: false };
     let result = follow(path, wanted, &mut bar);
@@ -27,18 +27,20 @@ pub(super) fn transfer(path: &Path, wanted: LocalTransfer) -> Result<(), String>
 }
 
 /// Starts the transfer and reads the status until it lists the transfer as ended.
-fn follow(path: &Path, wanted: LocalTransfer, bar: &mut ProgressBar) -> Result<(), String> {
+fn follow(path: &Path, wanted: &Request, bar: &mut ProgressBar) -> Result<(), String> {
+    let (running, ended) = match wanted {
+        Request::Software(_) => ("software", "endedSoftware"),
+        _ => ("transfers", "endedTransfers"),
+    };
     let send = |request: &Request| ask(path, request, usual_limit(request)).map_err(|error| error.reason);
-    let id: u32 = send(&Request::Transfer(Box::new(wanted)))?
-        .trim()
-        .parse()
-        .map_err(|_| "the agent does not return the number of the transfer".to_owned())?;
+    let id: u32 =
+        send(wanted)?.trim().parse().map_err(|_| "the agent does not return the number of the transfer".to_owned())?;
     loop {
         let status = send(&Request::Status { json: true })?;
         let status: Value = serde_json::from_str(&status).map_err(|_| "the status is not JSON".to_owned())?;
         let find = |list: &str| status[list].as_array()?.iter().find(|entry| entry["id"] == id).cloned();
         // The list of ended transfers comes first: while the ACS has not confirmed the end, both lists have the transfer.
-        match (find("endedTransfers"), find("transfers")) {
+        match (find(ended), find(running)) {
             (Some(ended), _) => return ended["error"].as_str().map_or(Ok(()), |reason| Err(reason.to_owned())),
             (None, Some(transfer)) => bar.draw(&transfer),
             (None, None) => return Err("the agent no longer knows the transfer: it was restarted".into()),

@@ -21,6 +21,7 @@ mod notification;
 mod recovery;
 mod restore;
 mod session_totals;
+mod software;
 mod sources;
 mod state;
 mod transfers;
@@ -240,6 +241,8 @@ impl Device {
         let sets_delay_reboot = self.sets_delay_reboot(&changes);
         let mut decided = changes;
         let runs = self.take_test_changes(&mut decided, author);
+        let mut state = self.state.clone();
+        self.take_state_requests(&decided, &mut state, now);
         let mut changes = Vec::new();
         for change in decided {
             self.check_stop()?;
@@ -247,7 +250,6 @@ impl Device {
                 changes.push(change);
             }
         }
-        let mut state = self.state.clone();
         let active = author == Author::Other
             && (self.note_value_changes(&changes, &mut state) | self.note_value_changes(&bound, &mut state));
         self.report_bound(&bound, &mut state);

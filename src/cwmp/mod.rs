@@ -12,6 +12,7 @@ pub(crate) mod rules;
 pub mod session;
 pub mod session_error;
 pub mod soap;
+pub mod software;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod transfer;

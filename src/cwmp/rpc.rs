@@ -2,8 +2,10 @@
 
 mod add_object;
 mod cancel_transfer;
+mod change_du_state;
 mod delete_object;
 mod download;
+pub(super) mod du_state_change_complete;
 mod factory_reset;
 mod get_all_queued_transfers;
 mod get_parameter_attributes;
@@ -24,6 +26,7 @@ mod upload;
 use super::device::{Device, JournalError};
 use super::fault::{Fault, FaultCode};
 use super::soap::{ArrayWriter, Element, EnvelopeWriter};
+use super::version::Version;
 use crate::clock::Now;
 use crate::model::actions::Actions;
 use crate::model::path::{MAX_LENGTH, PathError};
@@ -58,7 +61,11 @@ const METHODS: &[(&str, RpcHandler, Available)] = &[
     ("GetQueuedTransfers", get_queued_transfers::handle, has_transfers),
     ("GetAllQueuedTransfers", get_all_queued_transfers::handle, has_transfers),
     ("CancelTransfer", cancel_transfer::handle, has_transfers),
+    (CHANGE_DU_STATE, change_du_state::handle, |actions| actions.software.is_some()),
 ];
+
+/// The method that sessions of a version before 1.2 lack.
+const CHANGE_DU_STATE: &str = "ChangeDUState";
 
 fn always(_: &Actions) -> bool {
     true
@@ -72,23 +79,36 @@ fn has_transfers(actions: &Actions) -> bool {
     has_downloads(actions) || !actions.upload.is_empty()
 }
 
-/// Returns the names of the methods that this device supports.
-fn methods(actions: &Actions) -> impl Iterator<Item = &'static str> {
-    METHODS.iter().filter(|(_, _, available)| available(actions)).map(|(name, ..)| *name)
+/// Returns the names of the methods that this device supports in a session of this version.
+fn methods(actions: &Actions, version: Version) -> impl Iterator<Item = &'static str> {
+    let is_known = move |name: &str| name != CHANGE_DU_STATE || version >= Version::V1_2;
+    METHODS
+        .iter()
+        .filter(|(_, _, available)| available(actions))
+        .map(|(name, ..)| *name)
+        .filter(move |name| is_known(name))
 }
 
 /// Returns true if CWMP defines the method, whether the device supports it or not. `method` may be one of the CPE.
 pub(super) fn is_defined(method: &str) -> bool {
-    let of_cpe = ["Inform", "TransferComplete", "AutonomousTransferComplete", "RequestDownload"];
+    let of_cpe = [
+        "Inform",
+        "TransferComplete",
+        "AutonomousTransferComplete",
+        "RequestDownload",
+        "DUStateChangeComplete",
+        "AutonomousDUStateChangeComplete",
+    ];
     METHODS.iter().any(|(name, ..)| *name == method) || of_cpe.contains(&method)
 }
 
 /// Returns the handler of a method.
 ///
 /// # Errors
-/// Fault 9000: the device does not support the method (R4).
-pub(super) fn find(method: &str, actions: &Actions) -> Result<RpcHandler, Fault> {
-    let found = METHODS.iter().find(|(name, _, available)| *name == method && available(actions));
+/// Fault 9000: the device does not support the method in a session of this version (R4, R348).
+pub(super) fn find(method: &str, actions: &Actions, version: Version) -> Result<RpcHandler, Fault> {
+    let is_listed = methods(actions, version).any(|name| name == method);
+    let found = METHODS.iter().find(|(name, ..)| *name == method && is_listed);
     found.map(|(_, handler, _)| *handler).ok_or_else(|| Fault::new(FaultCode::MethodNotSupported))
 }
 

@@ -3,6 +3,7 @@
 use super::device::management_server::{parameter, short_name};
 use super::diagnostics::{CANCELED, REQUESTED, Test, object_of_state, test_at};
 use super::event::EventCode;
+use super::software::{check_state_request, execution_unit};
 use crate::model::actions::Actions;
 use crate::model::path::Path;
 use crate::model::tree::{SetError, Tree};
@@ -16,6 +17,9 @@ use crate::url::Url;
 pub(crate) fn check(tree: &Tree, actions: &Actions, name: &str, value: &Value) -> Result<(), SetError> {
     if let Some(object) = object_of_state(name) {
         return Ok(test_state(test_at(tree, actions, object), value.as_str())?);
+    }
+    if let Some(unit) = execution_unit(tree, name).filter(|_| actions.software.is_some()) {
+        return Ok(check_state_request(tree, unit, value.as_str())?);
     }
     let result = match short_name(tree, name) {
         Some(

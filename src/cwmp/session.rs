@@ -15,8 +15,8 @@
 //! ```
 //!
 //! The requests of the CPE after Inform are TransferComplete for each finished transfer that the Inform has announced
-//! (R240), AutonomousTransferComplete and RequestDownload (R247, R248). They are sent one by one, and only while the ACS
-//! does not hold them back with HoldRequests (R113).
+//! (R240), AutonomousTransferComplete and RequestDownload (R247, R248), DUStateChangeComplete and its autonomous form (R351,
+//! R356). They are sent one by one, and only while the ACS does not hold them back with HoldRequests (R113).
 //!
 //! The session reads no clock, socket or file. The agent posts the [`Output`] and passes the reply to
 //! [`Session::reply`]; a test does the same without a socket.
@@ -360,7 +360,7 @@ impl Session {
         let request = request.ok_or_else(|| Fault::new(FaultCode::MethodNotSupported));
         device.bound_work(Work::bounded(rpc::MAX_VISITS, Arc::clone(&self.stop)));
         let result = request.and_then(|request| {
-            let handler = rpc::find(method, device.actions())?;
+            let handler = rpc::find(method, device.actions(), self.version)?;
             handler(request.resolved("the request")?, device, now, &mut response)
         });
         device.bound_work(Work::unbounded());

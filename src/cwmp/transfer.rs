@@ -36,6 +36,7 @@ mod url;
 pub use admission::admit;
 pub use file_type::{filter_includes, reported_file_type};
 pub use queue::{DeviceContext, DownloadRequest, TransferOutcome, TransferQueue, TransferQueueFull, TransferStep};
+pub(super) use record::{failure_from_json, failure_to_json};
 pub use timing::{Timing, Window, WindowError};
 pub use url::check_url;
 

@@ -2,6 +2,7 @@
 //! a data-model file.
 
 mod diagnostic;
+mod software;
 
 use std::time::Duration;
 
@@ -10,6 +11,8 @@ use base64::prelude::BASE64_STANDARD;
 
 pub use self::diagnostic::TestAction;
 use self::diagnostic::test_actions;
+pub use self::software::SoftwareAction;
+use self::software::software_action;
 use super::raw::{Number, Raw};
 use crate::json::escape;
 use crate::suggest::hint;
@@ -29,6 +32,8 @@ pub struct Actions {
     pub upload: Vec<(String, FileAction)>,
     /// The programs that run the diagnostic tests of the vendor, by the path of the object with its dot.
     pub diagnostics: Vec<(String, TestAction)>,
+    /// The program that changes the software of the device (R347).
+    pub software: Option<SoftwareAction>,
 }
 
 /// A program and its arguments, which run without a shell.
@@ -146,9 +151,10 @@ impl Actions {
                 "download" => actions.download = file_actions(&value, &at, FileActionKind::Download, &mut mistakes),
                 "upload" => actions.upload = file_actions(&value, &at, FileActionKind::Upload, &mut mistakes),
                 "diagnostics" => actions.diagnostics = test_actions(&value, &at, &mut mistakes),
+                "software" => actions.software = software_action(&value, &at, &mut mistakes),
                 // A misspelt action would never run, and its RPC would be refused without a visible reason.
                 _ => {
-                    let known = ["reboot", "factoryReset", "discover", "download", "upload", "diagnostics"];
+                    let known = ["reboot", "factoryReset", "discover", "download", "upload", "diagnostics", "software"];
                     mistakes.push((at, format!("not an action{}", hint(name, &known, "actions", ""))));
                 }
             }

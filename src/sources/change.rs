@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::DeviceSources;
 #[cfg(feature = "source-exec")]
-use super::exec::{ADD, CHECK, DELETE, Programs, REFUSES, SET, lines};
+use super::exec::{ADD, CHECK, DELETE, Programs, REFUSES, SET};
+use super::lines;
 use crate::clock::Clock;
 use crate::cwmp::device::Refusal;
 use crate::cwmp::fault::FaultCode;

@@ -18,12 +18,12 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::lines;
 use crate::clock::Clock;
 use crate::model::source::{Answer, Query, Response, Target};
 use crate::process::kill;
 use crate::readiness::{Interest, PollFlags, wait};
 
-pub(super) mod lines;
 #[cfg(feature = "diagnostics")]
 mod run;
 pub(super) mod watch;

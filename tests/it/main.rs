@@ -53,6 +53,7 @@ mod reference_acs;
 mod rpc;
 mod schemas;
 mod session;
+mod software;
 mod sources;
 #[cfg(feature = "diagnostics")]
 mod speed;

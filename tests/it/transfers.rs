@@ -7,3 +7,5 @@ mod local;
 mod memory;
 mod queue;
 mod uploads;
+
+pub(crate) use gateway::{QUIET, TransferGateway, until};

@@ -53,6 +53,8 @@ fn failed() -> AgentStatus {
         retry_count: 3,
         transfers: Vec::new(),
         ended: Vec::new(),
+        software: Vec::new(),
+        ended_software: Vec::new(),
         listener_status: ListenerStatus { http: Some(([0, 0, 0, 0], 7547).into()), ..ListenerStatus::default() },
         journal: JournalState { directory: "/var/lib/cpe-agent".into(), durable: true, error: None, notices: vec![] },
         reloads: ReloadLog::default(),
@@ -208,6 +210,8 @@ fn the_report_for_programs() {
         "retryCount": 3,
         "transfers": [],
         "endedTransfers": [],
+        "software": [],
+        "endedSoftware": [],
         "stun": null,
         "journal": { "directory": "/var/lib/cpe-agent", "durable": true, "error": null, "notices": [] },
     });

@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use super::step::{JobProgress, StepResult};
 use crate::cwmp::fault::FaultCode;
+use crate::cwmp::software::OutputRow;
 use crate::cwmp::transfer::Failure;
 use crate::model::actions::{CommandLine, FileAction, SigningKey};
+use crate::model::source::Row;
 use crate::process::{self, ActionError};
+use crate::sources::program_rows;
 use crate::transfer::{self, Checks, FileRequest, PublicKey, TransferError};
 
 /// The exit status with which an action rejects the file: `EX_NOPERM`, reported as fault 9001.
@@ -41,6 +44,47 @@ pub(super) fn download(
         Ok(done.size)
     });
     moved(result)
+}
+
+/// Downloads the file of a deployment unit.
+pub(in crate::agent) fn fetch(request: &FileRequest, file: &Path, progress: &JobProgress) -> StepResult {
+    let done = transfer::download(request, file, 0, &progress.file, &progress.stop);
+    moved(done.map(|done| done.size).map_err(JobError::from))
+}
+
+/// Runs the program that changes the software, and reads the rows of its output. The program holds `lock`, by which a later agent
+/// sees that it still runs.
+pub(in crate::agent) fn run_operation(
+    command: &CommandLine,
+    limit: Duration,
+    lock: Option<File>,
+    environment: &[(&str, String)],
+    progress: &JobProgress,
+) -> StepResult {
+    let failed = |text: String| StepResult::Ran(Err(Failure::permanent(FaultCode::RequestDenied, text)));
+    match process::run_with_output(command, limit, &progress.stop, lock, environment) {
+        Ok(output) => match rows(&output) {
+            Ok(rows) => StepResult::Ran(Ok(rows)),
+            Err(reason) => failed(format!("the output of the command: {reason}")),
+        },
+        Err(ActionError::Stopped) => StepResult::Stopped,
+        Err(error) => failed(error.to_string()),
+    }
+}
+
+/// Reads the output of the program: the keys of the units, and the fields Fault and FaultString of those that have failed.
+fn rows(output: &[u8]) -> Result<Vec<OutputRow>, String> {
+    let read = |row: Row| {
+        let failure = row.get("Fault").map(|code| {
+            let code = code.parse().ok().filter(|code| *code != 0).and_then(FaultCode::from_number);
+            let code = code.unwrap_or(FaultCode::RequestDenied);
+            let text = row.get("FaultString").unwrap_or_else(|| code.text());
+            // The text reaches the log and the ACS.
+            Failure::permanent(code, text.replace(char::is_control, " "))
+        });
+        OutputRow { failure, key: row.key }
+    };
+    Ok(program_rows(output)?.into_iter().map(read).collect())
 }
 
 /// Runs the command that creates the file, and uploads the file.
@@ -92,7 +136,7 @@ pub(super) fn verify(command: &CommandLine, limit: Duration, progress: &JobProgr
 }
 
 /// Returns the result of a step whose transfer directory cannot be used.
-pub(super) fn no_directory(code: FaultCode, error: &io::Error) -> StepResult {
+pub(in crate::agent) fn no_directory(code: FaultCode, error: &io::Error) -> StepResult {
     StepResult::Moved(Err(Failure::permanent(code, format!("the transfer directory cannot be used: {error}"))))
 }
 

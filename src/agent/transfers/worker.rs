@@ -9,9 +9,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::directory::TransferDirectory;
-use super::step::{FinishedStep, JobProgress, StepResult};
+use super::step::{FinishedStep, JobId, JobProgress, StepResult};
 use crate::agent::inbox::Inbox;
 use crate::clock::Now;
+use crate::cwmp::device::DeviceState;
 use crate::cwmp::fault::FaultCode;
 use crate::cwmp::transfer::{Failure, Transfer, TransferQueue};
 use crate::model::actions::Actions;
@@ -41,11 +42,11 @@ const POLL: Duration = Duration::from_millis(5);
 pub(in crate::agent) struct TransferWorker {
     directory: TransferDirectory,
     inbox: Arc<Inbox>,
-    pub(super) job: Option<Job>,
-    /// The ids of transfers that may have a file in the directory.
-    files: Vec<u32>,
+    pub(in crate::agent) job: Option<Job>,
+    /// The transfers and operations that may have a file in the directory.
+    files: Vec<JobId>,
     /// The instant of the next attempt after a journal error, on the monotonic clock.
-    pub(super) retry_at: Duration,
+    pub(in crate::agent) retry_at: Duration,
     /// The action of an earlier agent that still runs.
     orphan: Option<OrphanAction>,
 }
@@ -60,12 +61,12 @@ struct OrphanAction {
 }
 
 /// The step that the thread runs, or has run.
-pub(super) struct Job {
-    pub(super) id: u32,
+pub(in crate::agent) struct Job {
+    pub(in crate::agent) id: JobId,
     pub(super) attempt: u32,
     pub(super) progress: Arc<JobProgress>,
     /// The result of the step, until the journal has stored it.
-    pub(super) result: Option<StepResult>,
+    pub(in crate::agent) result: Option<StepResult>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -78,18 +79,20 @@ impl TransferWorker {
     }
 
     /// Removes the files of an earlier agent, except those that an action of it may still read.
-    pub(in crate::agent) fn remove_leftovers(&mut self, queue: &TransferQueue, actions: &Actions, now: Now) {
+    pub(in crate::agent) fn remove_leftovers(&mut self, state: &DeviceState, actions: &Actions, now: Now) {
         // A directory that is missing, has another owner, or is a link yields no entry: the first step that needs it
         // reports the error.
         let Ok(entries) = self.directory.list() else { return };
         if self.is_action_locked() {
             log::info!("an action started before the agent restarted is still running");
-            let limit = actions.download.iter().map(|(_, action)| action.time_limit).fold(ORPHAN_LIMIT, Duration::max);
+            let limits = actions.download.iter().map(|(_, action)| action.time_limit);
+            let limits = limits.chain(actions.software.iter().map(|action| action.time_limit));
+            let limit = limits.fold(ORPHAN_LIMIT, Duration::max);
             self.orphan = Some(OrphanAction { poll_at: now.monotonic, end: now.monotonic.saturating_add(limit) });
         }
         for entry in entries.flatten() {
-            let id = entry.file_name().to_str().and_then(|name| name.parse().ok());
-            match id.filter(|id| self.orphan.is_some() || queue.needs_file(*id)) {
+            let id = entry.file_name().to_str().and_then(JobId::of_file);
+            match id.filter(|id| self.orphan.is_some() || id.needs_file(state)) {
                 Some(id) => self.note_file(id),
                 None if entry.file_name() == ACTION_LOCK && self.orphan.is_some() => {}
                 None => self.directory.remove(entry.file_name()),
@@ -99,7 +102,10 @@ impl TransferWorker {
 
     /// Returns the progress of this transfer, if a step of it runs.
     pub(in crate::agent) fn progress_of(&self, transfer: &Transfer) -> Option<Arc<JobProgress>> {
-        let job = self.job.as_ref().filter(|job| job.id == transfer.id() && job.attempt == transfer.attempt())?;
+        let job = self
+            .job
+            .as_ref()
+            .filter(|job| job.id == JobId::Transfer(transfer.id()) && job.attempt == transfer.attempt())?;
         Some(Arc::clone(&job.progress))
     }
 
@@ -124,7 +130,7 @@ impl TransferWorker {
     }
 
     /// Returns true if neither a step nor an action of an earlier agent runs.
-    pub(super) fn is_free(&self) -> bool {
+    pub(in crate::agent) fn is_free(&self) -> bool {
         self.job.is_none() && self.orphan.is_none()
     }
 
@@ -149,49 +155,56 @@ impl TransferWorker {
     }
 
     /// Locks the lock file for an action. While the action has the file open, a later agent sees that it runs.
-    pub(super) fn action_lock(&self) -> io::Result<File> {
+    pub(in crate::agent) fn action_lock(&self) -> io::Result<File> {
         let file = self.directory.open_or_create(ACTION_LOCK)?;
         file.try_lock()?;
         Ok(file)
     }
 
-    /// Returns the path of the file of a transfer.
-    pub(super) fn file(&self, id: u32) -> PathBuf {
-        self.directory.path(&id.to_string())
+    /// Creates the directory, for the lock of an action without a file.
+    pub(in crate::agent) fn prepare_directory(&self) -> io::Result<()> {
+        self.directory.prepare()
+    }
+
+    /// Returns the path of the file of a transfer or operation.
+    pub(in crate::agent) fn file(&self, id: JobId) -> PathBuf {
+        self.directory.path(&id.file_name())
     }
 
     /// Creates the directory and returns the path of the file of a transfer. Only the agent's user may write to the
     /// directory, since a file in it may be installed as firmware.
-    pub(super) fn prepare_file(&mut self, id: u32) -> io::Result<PathBuf> {
+    pub(in crate::agent) fn prepare_file(&mut self, id: JobId) -> io::Result<PathBuf> {
         self.note_file(id);
         self.directory.prepare()?;
         Ok(self.file(id))
     }
 
-    /// Notes that a transfer may have a file in the directory.
-    fn note_file(&mut self, id: u32) {
+    /// Notes that a transfer or operation may have a file in the directory.
+    fn note_file(&mut self, id: JobId) {
         if !self.files.contains(&id) {
             self.files.push(id);
         }
     }
 
     /// Removes the file of a transfer, if there is one.
-    pub(super) fn remove_file(&self, id: u32) {
-        self.directory.remove(id.to_string());
+    pub(super) fn remove_file(&self, id: JobId) {
+        self.directory.remove(id.file_name());
     }
 
     /// Stops a step whose transfer was cancelled, and removes files that no transfer needs any more.
-    pub(super) fn tidy_up(&mut self, queue: &TransferQueue) {
-        if let Some(job) = &self.job
-            && !queue.should_continue(job.id, job.attempt)
-        {
+    pub(in crate::agent) fn tidy_up(&mut self, state: &DeviceState) {
+        let goes_on = |job: &Job| match job.id {
+            JobId::Transfer(id) => state.transfers.should_continue(id, job.attempt),
+            JobId::Unit(id) => state.units.should_continue(id),
+        };
+        if let Some(job) = self.job.as_ref().filter(|job| !goes_on(job)) {
             // The thread ends with StepResult::Stopped, which changes nothing in the queue.
             job.progress.stop.store(true, Ordering::Relaxed);
         }
         let working_on = self.job.as_ref().map(|job| job.id);
         // The file that an orphaned action reads is unknown, so that all files stay until it has ended.
-        let needed = |id: &u32| self.orphan.is_some() || Some(*id) == working_on || queue.needs_file(*id);
-        let (kept, gone): (Vec<u32>, Vec<u32>) = self.files.iter().partition(|id| needed(id));
+        let needed = |id: &JobId| self.orphan.is_some() || Some(*id) == working_on || id.needs_file(state);
+        let (kept, gone): (Vec<JobId>, Vec<JobId>) = self.files.iter().partition(|id| needed(id));
         gone.into_iter().for_each(|id| self.remove_file(id));
         self.files = kept;
         if self.is_idle() {
@@ -200,9 +213,9 @@ impl TransferWorker {
     }
 
     /// Starts a step on a thread of its own. If no thread can be started, `not_started` gives the result of the step.
-    pub(super) fn start(
+    pub(in crate::agent) fn start(
         &mut self,
-        transfer: &Transfer,
+        (id, attempt): (JobId, u32),
         now: Now,
         not_started: fn(Failure) -> StepResult,
         work: Box<dyn FnOnce(&JobProgress) -> StepResult + Send>,
@@ -218,7 +231,6 @@ impl TransferWorker {
             let text = format!("cannot start a thread: {error}");
             not_started(Failure::permanent(FaultCode::InternalError, text))
         });
-        let (id, attempt) = (transfer.id(), transfer.attempt());
         self.job = Some(Job { id, attempt, progress, result, thread: thread.ok() });
     }
 

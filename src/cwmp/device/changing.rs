@@ -93,12 +93,15 @@ impl Device {
         let answers = std::mem::take(&mut self.sources.answers);
         let is_bound =
             |change: &Change| matches!(change, Change::Set(name, _) if self.tree.schema().is_bound_parameter(name));
+        // R170, R355: an execution unit starts or stops after the session.
+        let is_owed = changes.iter().any(|change| self.requests_state(change.name()));
         let (bound, kept): (Vec<Change>, Vec<Change>) = changes.into_iter().partition(is_bound);
         if bound.is_empty() {
-            return Ok(Changed { notify: self.apply_kept(kept, author, now)?, is_owed: false });
+            return Ok(Changed { notify: self.apply_kept(kept, author, now)?, is_owed });
         }
         self.with_drivers(|device, drivers| {
-            let (writes, is_owed) = device.plan(&bound, &answers)?;
+            let (writes, awaits_reload) = device.plan(&bound, &answers)?;
+            let is_owed = is_owed || awaits_reload;
             if writes.is_empty() {
                 // R170: a value that is there may still wait for its reload.
                 return Ok(Changed { notify: device.apply_kept(kept, author, now)?, is_owed });

@@ -109,6 +109,14 @@ pub(crate) mod parameter {
     pub(crate) const AUTONOMOUS_RESULT_TYPE: &str = "AutonomousTransferCompletePolicy.ResultTypeFilter";
     /// The file types to report, separated by commas.
     pub(crate) const AUTONOMOUS_FILE_TYPE: &str = "AutonomousTransferCompletePolicy.FileTypeFilter";
+    /// True reports changes of software that the ACS has not requested.
+    pub(crate) const UNITS_ENABLE: &str = "DUStateChangeComplPolicy.Enable";
+    /// The operations to report, separated by commas.
+    pub(crate) const UNITS_OPERATION_TYPE: &str = "DUStateChangeComplPolicy.OperationTypeFilter";
+    /// `Success`, `Failure` or `Both`.
+    pub(crate) const UNITS_RESULT_TYPE: &str = "DUStateChangeComplPolicy.ResultTypeFilter";
+    /// The fault codes to report, separated by commas.
+    pub(crate) const UNITS_FAULT_CODE: &str = "DUStateChangeComplPolicy.FaultCodeFilter";
 }
 
 /// The parameters that the agent publishes; the ACS and the journal never set them.

@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 use super::session_totals::SessionTotals;
 use crate::clock::Now;
 use crate::cwmp::event::{Event, EventCode, EventQueue, SessionContext};
+use crate::cwmp::software::UnitQueue;
 use crate::cwmp::transfer::{Transfer, TransferQueue};
 use crate::cwmp::version::Version;
 use crate::discovery::Discovered;
@@ -35,6 +36,8 @@ pub struct DeviceState {
     pub scheduled_informs: ScheduledInforms,
     /// The file transfers that are requested, in progress, or not yet reported to the ACS (R233).
     pub transfers: TransferQueue,
+    /// The operations on deployment units that are requested, in progress, or not yet reported to the ACS (R350).
+    pub units: UnitQueue,
     /// True from the request for a reboot until the device has rebooted (R223).
     pub reboot: bool,
     /// The last instant of ScheduleReboot at which the device has rebooted (R156), in seconds since the Unix epoch.
@@ -103,13 +106,15 @@ impl DeviceState {
         self.acs_url = Some(acs_url);
         self.changed.clear();
         self.transfers.forget_reports();
+        self.units.forget_reports();
         self.events.raise(Event::new(EventCode::Bootstrap));
     }
 
-    /// Raises the events of finished transfers and of requested downloads that are not pending yet:
-    /// `7 TRANSFER COMPLETE` with an `M` event for each transfer (R240), `10 AUTONOMOUS TRANSFER COMPLETE` (R247),
-    /// `9 REQUEST DOWNLOAD` (R248).
-    pub fn raise_transfer_events(&mut self) {
+    /// Raises the events of finished transfers, finished operations on deployment units and requested downloads that are not
+    /// pending yet: `7 TRANSFER COMPLETE` with an `M` event for each transfer (R240), `10 AUTONOMOUS TRANSFER COMPLETE` (R247),
+    /// `11 DU STATE CHANGE COMPLETE` with an `M` event for each request (R351), `12 AUTONOMOUS DU STATE CHANGE COMPLETE`
+    /// (R356), `9 REQUEST DOWNLOAD` (R248).
+    pub fn raise_report_events(&mut self) {
         // Equal events of several transfers count one by one, so that each pending event is used up once (R135).
         let mut pending: Vec<Event> = self.events.pending().cloned().collect();
         let mut raise = |event: Event, events: &mut EventQueue| match pending.iter().position(|known| *known == event) {
@@ -117,22 +122,30 @@ impl DeviceState {
             None => events.raise(event),
         };
         let of_methods: Vec<Event> = self.transfers.finished().filter_map(Transfer::method_event).collect();
+        let of_units: Vec<Event> = self.units.method_events().collect();
         let is_autonomous = |transfer: &Transfer| transfer.request().origin.is_autonomous();
-        if !self.transfers.finished().any(is_autonomous) {
-            // A report may have been dropped for lack of room, or because the policy no longer allows it. Its event
-            // must go too: no AutonomousTransferComplete would ever confirm it.
-            self.events.discard(&EventCode::AutonomousTransferComplete);
+        for (code, is_due) in [
+            (EventCode::AutonomousTransferComplete, self.transfers.finished().any(is_autonomous)),
+            (EventCode::AutonomousDuStateChangeComplete, self.units.has_autonomous_report()),
+        ] {
+            if !is_due {
+                // A report may have been dropped for lack of room, or because the policy no longer allows it. Its event
+                // must go too: no request of the CPE would ever confirm it.
+                self.events.discard(&code);
+            } else {
+                raise(Event::new(code), &mut self.events);
+            }
         }
         for (code, is_due) in [
             (EventCode::TransferComplete, !of_methods.is_empty()),
-            (EventCode::AutonomousTransferComplete, self.transfers.finished().any(is_autonomous)),
+            (EventCode::DuStateChangeComplete, !of_units.is_empty()),
             (EventCode::RequestDownload, !self.transfers.download_requests().is_empty()),
         ] {
             if is_due {
                 raise(Event::new(code), &mut self.events);
             }
         }
-        of_methods.into_iter().for_each(|event| raise(event, &mut self.events));
+        of_methods.into_iter().chain(of_units).for_each(|event| raise(event, &mut self.events));
     }
 
     /// Returns the context of a session that starts now, with an ACS of this version.
@@ -206,6 +219,9 @@ impl DeviceState {
         if self.discovered != Discovered::default() {
             json["dhcp"] = self.discovered.to_json();
         }
+        if let Some(units) = self.units.to_json() {
+            json["units"] = units;
+        }
         json
     }
 
@@ -231,6 +247,7 @@ impl DeviceState {
             periodic_phase: number("phase"),
             scheduled_informs: ScheduledInforms::from_json(&scheduled_informs_json, now),
             transfers: TransferQueue::restore(json.get("transfers").cloned().unwrap_or_default(), now),
+            units: json.get("units").map(|units| UnitQueue::from_json(units, now)).unwrap_or_default(),
             reboot: flag("reboot"),
             scheduled_reboot_done: json.get("scheduledRebootDone").and_then(Json::as_i64),
             reset: text("factoryReset").map_or(Reset::None, |name| Reset::from_name(&name)),

@@ -35,7 +35,7 @@ impl Device {
             transfers.save(now);
         }
         self.state.transfers = transfers;
-        self.state.raise_transfer_events();
+        self.state.raise_report_events();
     }
 
     /// Returns the next step of the transfers; `None` if all of them wait or none is left. The step is stored before
@@ -61,7 +61,7 @@ impl Device {
         transfers.forget_autonomous(|transfer| self.reports_autonomous(transfer));
         self.update(now, |state| {
             state.transfers = transfers;
-            state.raise_transfer_events();
+            state.raise_report_events();
         })
     }
 

@@ -8,6 +8,8 @@ use crate::cwmp::soap::{Element, EnvelopeWriter};
 
 /// Lists exactly the methods that the device supports (R5).
 pub(super) fn handle(_: Element<'_>, device: &mut Device, _: Now, response: &mut EnvelopeWriter) -> Result<(), Fault> {
-    response.array("MethodList", "xsd:string", |list| methods(device.actions()).for_each(|name| list.text(name)));
+    let version = response.version();
+    let methods = methods(device.actions(), version);
+    response.array("MethodList", "xsd:string", |list| methods.for_each(|name| list.text(name)));
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::cwmp::rules;
 use crate::cwmp::soap::{Element, EnvelopeWriter, XsiType};
 use crate::model::change::Change;
 use crate::model::facets::PatternCache;
-use crate::model::path::PathError;
+use crate::model::path::{MAX_LENGTH, PathError};
 use crate::model::tree::{DeclaredType, SetError, Wanted};
 use crate::model::value::Type;
 
@@ -21,6 +21,12 @@ pub(super) fn handle(
     now: Now,
     response: &mut EnvelopeWriter,
 ) -> Result<(), Fault> {
+    let names = request.members("ParameterList").into_iter().flatten();
+    let mut names = names.filter_map(|member| member.string("Name", MAX_LENGTH).ok());
+    if names.any(|name| device.requests_state(&name)) {
+        // R355: the state of the unit and of its environment decide on the request.
+        device.refresh_software(now);
+    }
     super::refresh(request, "ParameterList", Wanted::changes, device, now);
     let changed = set(request, device, now);
     device.forget_answers();

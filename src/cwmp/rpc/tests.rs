@@ -410,6 +410,20 @@ fn what_the_device_cannot_do_is_not_listed() {
     assert_eq!(code(&acs.call("FactoryReset", "")), 9000);
 }
 
+/// R348: an ACS of an older version does not know the method.
+#[test]
+fn software_modules_need_version_1_2() {
+    for (offered, code_of_answer) in [(crate::cwmp::version::OLDEST, 9000), (crate::cwmp::version::ALL, 9001)] {
+        let with_action = r#", "software": { "run": ["true"] }, "factoryReset": ["true"]"#;
+        let (device, journal) = device_with(&MODEL.replace(r#", "factoryReset": ["true"]"#, with_action), &[]);
+        let mut acs = Scenario::start(device, journal, offered);
+        acs.reply(&inform_response(""));
+        let answer = acs.call("GetRPCMethods", "");
+        assert_eq!(answer.contains("ChangeDUState"), code_of_answer != 9000, "{answer}");
+        assert_eq!(code(&acs.call("ChangeDUState", "")), code_of_answer);
+    }
+}
+
 #[test]
 fn the_acs_chooses_parameters_for_the_inform() {
     let mut acs = Scenario::past_inform();

@@ -1,10 +1,10 @@
-//! The requests that the CPE sends after Inform, to report transfers and to request downloads.
+//! The requests that the CPE sends after Inform, to report transfers and changes of software and to request downloads.
 
 use std::collections::VecDeque;
 
 use crate::cwmp::device::{Device, DeviceState};
 use crate::cwmp::event::{Event, EventCode};
-use crate::cwmp::rpc::{request_download, transfer_complete};
+use crate::cwmp::rpc::{du_state_change_complete, request_download, transfer_complete};
 use crate::cwmp::transfer::DownloadRequest;
 use crate::cwmp::version::Version;
 
@@ -13,6 +13,8 @@ use crate::cwmp::version::Version;
 pub(super) enum CpeRequest {
     /// Reports the end of the transfer with this number, by TransferComplete or AutonomousTransferComplete.
     TransferComplete(u32),
+    /// Reports the end of the operations of the request with this number, by DUStateChangeComplete or its autonomous form.
+    UnitsChanged(u32),
     /// Asks the ACS for a file.
     RequestDownload(DownloadRequest),
 }
@@ -23,18 +25,23 @@ impl CpeRequest {
         let mut events: Vec<Event> = device.state().events.announced().cloned().collect();
         let transfers = &device.state().transfers;
         let mut requests = VecDeque::new();
+        let mut is_announced = |event: Option<Event>, autonomous: EventCode| match event {
+            // Each transfer has an event of its own. Transfers with the same CommandKey have equal events, so that
+            // each event that is found is taken out of the list.
+            Some(event) => {
+                let at = events.iter().position(|announced| *announced == event);
+                at.map(|at| events.swap_remove(at)).is_some()
+            }
+            None => events.contains(&autonomous.into()),
+        };
         for transfer in transfers.finished() {
-            let is_announced = match transfer.method_event() {
-                // Each transfer has an event of its own. Transfers with the same CommandKey have equal events, so that
-                // each event that is found is taken out of the list.
-                Some(event) => {
-                    let at = events.iter().position(|announced| *announced == event);
-                    at.map(|at| events.swap_remove(at)).is_some()
-                }
-                None => events.contains(&EventCode::AutonomousTransferComplete.into()),
-            };
-            if is_announced {
+            if is_announced(transfer.method_event(), EventCode::AutonomousTransferComplete) {
                 requests.push_back(CpeRequest::TransferComplete(transfer.id()));
+            }
+        }
+        for request in device.state().units.finished() {
+            if is_announced(request.method_event(), EventCode::AutonomousDuStateChangeComplete) {
+                requests.push_back(CpeRequest::UnitsChanged(request.id()));
             }
         }
         if events.contains(&EventCode::RequestDownload.into()) {
@@ -50,6 +57,11 @@ impl CpeRequest {
                 let transfer = device.state().transfers.get(*transfer)?;
                 Some((transfer_complete::method(transfer), transfer_complete::encode(transfer, version, id)?))
             }
+            CpeRequest::UnitsChanged(request) => {
+                let request = device.state().units.request(*request)?;
+                let message = du_state_change_complete::encode(request, version, id)?;
+                Some((du_state_change_complete::method(request), message))
+            }
             CpeRequest::RequestDownload(download) => {
                 Some((request_download::METHOD, request_download::encode(download, version, id)))
             }
@@ -62,10 +74,14 @@ impl CpeRequest {
             CpeRequest::TransferComplete(id) => {
                 let event = state.transfers.get(*id).and_then(|transfer| transfer.method_event());
                 state.transfers.confirmed(*id);
-                match event {
-                    Some(event) => state.events.method_confirmed(&event),
-                    None => state.events.method_confirmed(&EventCode::AutonomousTransferComplete.into()),
-                }
+                let event = event.unwrap_or_else(|| EventCode::AutonomousTransferComplete.into());
+                state.events.method_confirmed(&event);
+            }
+            CpeRequest::UnitsChanged(id) => {
+                let event = state.units.request(*id).and_then(|request| request.method_event());
+                state.units.confirmed(*id);
+                let event = event.unwrap_or_else(|| EventCode::AutonomousDuStateChangeComplete.into());
+                state.events.method_confirmed(&event);
             }
             CpeRequest::RequestDownload(download) => {
                 state.transfers.download_request_answered(download);
@@ -74,6 +90,6 @@ impl CpeRequest {
         }
         // One event without CommandKey, such as 10 AUTONOMOUS TRANSFER COMPLETE, stands for several reports. It was
         // removed with the first of them and has to come back while others are left.
-        state.raise_transfer_events();
+        state.raise_report_events();
     }
 }

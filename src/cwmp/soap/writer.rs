@@ -43,6 +43,7 @@ pub struct EnvelopeWriter {
     out: Vec<u8>,
     /// The RPC in the body, for its end tag; `None` in a fault.
     rpc: Option<String>,
+    version: Version,
 }
 
 impl EnvelopeWriter {
@@ -54,9 +55,14 @@ impl EnvelopeWriter {
         writer
     }
 
+    /// Returns the version of the message.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
     /// Returns a writer after the start of the body.
     fn envelope(version: Version, header: &EnvelopeHeader<'_>) -> EnvelopeWriter {
-        let mut writer = EnvelopeWriter { out: Vec::with_capacity(1024), rpc: None };
+        let mut writer = EnvelopeWriter { out: Vec::with_capacity(1024), rpc: None, version };
         // R89: FreeACS searches for the prefix `cwmp` with double quotes, and GenieACS compares types with the prefix
         // `xsd`. Small servers search for `soap:Envelope`, or for a prefix without a hyphen.
         writer.raw(&[

@@ -150,7 +150,7 @@ impl TransferStage {
         }
         if let TransferStage::Finished(report) = self {
             record.insert("complete".into(), report.complete.into());
-            let failure = report.failure.as_ref().map(|failure| json!([failure.code.number(), failure.text]));
+            let failure = report.failure.as_ref().map(failure_to_json);
             record.extend(failure.map(|failure| ("failure".to_owned(), failure)));
         }
     }
@@ -175,7 +175,7 @@ impl TransferStage {
             }
             "verifying" => TransferStage::Verifying { runs: false },
             "finished" => TransferStage::Finished(TransferReport {
-                failure: json.get("failure").map(failure),
+                failure: json.get("failure").map(failure_from_json),
                 complete: json.get("complete").and_then(Json::as_i64),
             }),
             _ => return None,
@@ -183,8 +183,13 @@ impl TransferStage {
     }
 }
 
+/// Writes a failure for the journal.
+pub(in crate::cwmp) fn failure_to_json(failure: &Failure) -> Json {
+    json!([failure.code.number(), failure.text])
+}
+
 /// Reads a failure. An unreadable code still is a failure, and becomes 9002.
-fn failure(json: &Json) -> Failure {
+pub(in crate::cwmp) fn failure_from_json(json: &Json) -> Failure {
     let number = json.get(0).and_then(Json::as_u64).and_then(|number| u16::try_from(number).ok());
     let code = number.and_then(FaultCode::from_number).unwrap_or(FaultCode::InternalError);
     Failure::permanent(code, json.get(1).and_then(Json::as_str).unwrap_or_default())

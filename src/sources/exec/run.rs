@@ -4,9 +4,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::Programs;
-use super::lines::escape;
 use crate::clock::Clock;
 use crate::model::source::{Answer, Query, Target, Watching};
+use crate::sources::lines::escape;
 
 /// Runs a program: writes `FIELD⇥VALUE` lines to it, and returns the fields of its output. Those of a row have the key of the row
 /// in front of them, with a dot. The program is killed at the limit in seconds, and once `stop` is set.

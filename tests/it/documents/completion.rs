@@ -224,7 +224,7 @@ fn offered_by_bash(words: &[&str]) -> Vec<String> {
 #[test]
 fn bash_offers_commands_options_and_values() {
     for (words, offered) in [
-        (&["s"][..], &["source", "set", "speed", "status"][..]),
+        (&["s"][..], &["source", "set", "software", "speed", "status"][..]),
         (&["--v"], &["--version"]),
         (&["help", "sta"], &["status"]),
         (&["add", "--"], &["--config", "--control", "--help"]),

@@ -32,6 +32,33 @@ fn content_of(element: &str, method: &str) -> Option<ContentRule> {
             "StartTime",
             "CompleteTime",
         ]),
+        // Results may stand several times: the check counts equal neighbours once.
+        "DUStateChangeComplete" => Sequence(&["Results", "CommandKey"]),
+        "AutonomousDUStateChangeComplete" => Sequence(&["Results"]),
+        "Results" if method == "DUStateChangeComplete" => Sequence(&[
+            "UUID",
+            "DeploymentUnitRef",
+            "Version",
+            "CurrentState",
+            "Resolved",
+            "ExecutionUnitRefList",
+            "StartTime",
+            "CompleteTime",
+            "Fault",
+        ]),
+        "Results" => Sequence(&[
+            "UUID",
+            "DeploymentUnitRef",
+            "Version",
+            "CurrentState",
+            "Resolved",
+            "ExecutionUnitRefList",
+            "StartTime",
+            "CompleteTime",
+            "Fault",
+            "OperationPerformed",
+        ]),
+        "Fault" if method.ends_with("DUStateChangeComplete") => Sequence(&["FaultCode", "FaultString"]),
         "FaultStruct" => Sequence(&["FaultCode", "FaultString"]),
         "RequestDownload" => Sequence(&["FileType", "FileTypeArg"]),
         "FileTypeArg" => Array("ArgStruct"),
@@ -114,7 +141,10 @@ pub fn check(document: &Document, content: Node, problems: &mut Vec<String>) {
 
 fn check_element(element: Node, method: &str, problems: &mut Vec<String>) {
     let name = element.tag_name().name();
-    let found: Vec<&str> = children(element).map(|child| child.tag_name().name()).collect();
+    let mut found: Vec<&str> = children(element).map(|child| child.tag_name().name()).collect();
+    if name == method && method.ends_with("DUStateChangeComplete") {
+        found.dedup();
+    }
     match content_of(name, method) {
         None => problems.push(format!("the CPE sends {name}, which no CPE sends")),
         Some(ContentRule::Text) if !found.is_empty() => {

@@ -12,7 +12,7 @@ const MAX_ROWS: usize = 4096;
 const MAX_TEXT: usize = 200;
 
 /// Reads the output of a program: `KEY`, `FIELD⇥VALUE` or `ROW⇥FIELD⇥VALUE` in each line.
-pub(super) fn parse(output: &[u8]) -> Result<Vec<Row>, String> {
+pub(crate) fn parse(output: &[u8]) -> Result<Vec<Row>, String> {
     let text = String::from_utf8_lossy(output);
     if !text.is_empty() && !text.ends_with('\n') {
         return Err("the output ends within a line".to_owned());

@@ -1,0 +1,231 @@
+//! The program of the OpenWrt package, under busybox's `ash` with stand-ins for opkg and apk.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+use crate::support::skip::skip_for_lack_of;
+
+/// The UUID of version 5 of `htop.openwrt.org` in the namespace of domain names, by Python's `uuid`.
+const HTOP: &str = "99308af0-1d2d-565b-a692-0241840a1e9a";
+
+/// A router: a root directory with packages, and a package manager whose calls leave traces.
+struct Router {
+    root: TempDir,
+}
+
+/// A stand-in for opkg, with the files that the real one keeps.
+const OPKG: &str = r#"#!/bin/sh
+echo "opkg $*" >>"$CPE_AGENT_ROOT/calls"
+lib=$CPE_AGENT_ROOT/usr/lib/opkg
+remove() { awk -v RS= -v ORS='\n\n' -v name="Package: $1" 'index($0 "\n", name "\n") != 1' $lib/status >$lib/new; mv $lib/new $lib/status; }
+add() { remove "$1"; printf 'Package: %s\nVersion: %s\nStatus: install user installed\nDescription: of %s\n\n' "$1" "$2" "$1" >>$lib/status; }
+case $1 in
+install)
+	. "$2"
+	case $name in
+	full) echo "Only have 8kb available on filesystem /overlay, pkg full needs 90" && exit 255 ;;
+	foreign) echo "* pkg_hash_fetch: incompatible with the architectures configured" && exit 255 ;;
+	old) echo "Not downgrading package $name" && exit 0 ;;
+	esac
+	printf '/etc/init.d/%s\n/usr/bin/%s\n' "$name" "$name" >$lib/info/$name.list
+	printf '#!/bin/sh\necho "%s $1" >>"$CPE_AGENT_ROOT/calls"\ncase $1 in running) [ -e "$0.on" ] ;; start) [ ! -e "$0.bad" ] && touch "$0.on" ;; stop) rm -f "$0.on" ;; enabled) [ -e "$0.en" ] ;; enable) touch "$0.en" ;; disable) rm -f "$0.en" ;; esac\n' "$name" >"$CPE_AGENT_ROOT/etc/init.d/$name"
+	chmod +x "$CPE_AGENT_ROOT/etc/init.d/$name"
+	add "$name" "$version"
+	;;
+remove) if [ "$3" = pinned ]; then echo "pinned is essential"; exit 255; fi; remove "$3" ;;
+upgrade) add "$2" 9.9 ;;
+esac
+"#;
+
+/// A stand-in for apk.
+const APK: &str = r#"#!/bin/sh
+echo "apk $*" >>"$CPE_AGENT_ROOT/calls"
+world=$CPE_AGENT_ROOT/etc/apk/world
+db=$CPE_AGENT_ROOT/db
+case $1 in
+list) sed 's/$/ mips {x} (GPL) [installed]/' $db ;;
+info) printf 'etc/init.d/%s\nusr/bin/%s\n' "$3" "$3" ;;
+add)
+	[ "$2" != -u ] || { shift; name=$2; version=9.9-r1; }
+	[ "$name" ] || . "$2"
+	if [ "$name" = forged ]; then echo "ERROR: /tmp/forged.apk: UNTRUSTED signature"; exit 99; fi
+	grep -v "^$name-[0-9]" $db >$db.new; echo "$name-$version" >>$db.new; mv $db.new $db
+	grep -qx "$name" $world || echo "$name" >>$world
+	;;
+del) grep -v "^$2-[0-9]" $db >$db.new; mv $db.new $db; grep -vx "$2" $world >$world.new; mv $world.new $world ;;
+esac
+"#;
+
+impl Router {
+    /// A router whose firmware has the packages `busybox` and `base-1`. `None` without busybox.
+    fn new(manager: &str) -> Option<Router> {
+        let found = Command::new("busybox").arg("true").stdout(Stdio::null()).status();
+        if !found.is_ok_and(|status| status.success()) {
+            skip_for_lack_of("busybox");
+            return None;
+        }
+        let router = Router { root: tempfile::tempdir().expect("a directory") };
+        for directory in
+            ["bin", "etc/init.d", "etc/apk", "rom/etc/apk", "usr/lib/opkg/info", "rom/usr/lib/opkg", "proc"]
+        {
+            fs::create_dir_all(router.at(directory)).expect("a directory");
+        }
+        let firmware = "Package: busybox\nVersion: 1.36\nStatus: install user installed\n\n\
+                        Package: libc\nVersion: 1.2\nStatus: install ok installed\nAuto-Installed: yes\n\n";
+        for file in ["usr/lib/opkg/status", "rom/usr/lib/opkg/status"] {
+            fs::write(router.at(file), firmware).expect("a file");
+        }
+        for file in ["etc/apk/world", "rom/etc/apk/world"] {
+            fs::write(router.at(file), "busybox\nbase-1\n").expect("a file");
+        }
+        fs::write(router.at("db"), "busybox-1.36-r2\nbase-1-2.0-r1\nlibc-1.2\n").expect("a file");
+        fs::write(router.at("etc/openwrt_release"), "DISTRIB_RELEASE='23.05.3'\n").expect("a file");
+        fs::write(router.at("proc/meminfo"), "MemTotal: 60000 kB\nMemAvailable: 20000 kB\n").expect("a file");
+        let (name, text) = if manager == "apk" { ("bin/apk", APK) } else { ("bin/opkg", OPKG) };
+        fs::write(router.at(name), text).expect("a file");
+        fs::set_permissions(router.at(name), fs::Permissions::from_mode(0o755)).expect("rights");
+        Some(router)
+    }
+
+    fn at(&self, path: &str) -> PathBuf {
+        self.root.path().join(path)
+    }
+
+    /// Runs the program with these words, variables and input; returns the status and the output.
+    fn runs(&self, words: &[&str], variables: &[(&str, &str)], input: &str) -> (i32, String) {
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("cross/openwrt/files/cpe-agent.software");
+        fs::write(self.at("input"), input).expect("a file");
+        let output = Command::new("busybox")
+            .args(["ash".as_ref(), program.as_os_str()])
+            .args(words)
+            .env_clear()
+            .env("PATH", format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", self.at("bin").display()))
+            .env("CPE_AGENT_ROOT", self.root.path())
+            .envs(variables.iter().copied())
+            .stdin(fs::File::open(self.at("input")).expect("a file"))
+            .output()
+            .expect("busybox starts");
+        (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    fn prints(&self, words: &[&str]) -> String {
+        let (status, output) = self.runs(words, &[], "");
+        assert_eq!(status, 0, "{words:?}: {output}");
+        output
+    }
+
+    /// Runs an operation on a package file with this name and version.
+    fn operates(&self, verb: &str, file: Option<(&str, &str)>, variables: &[(&str, &str)]) -> String {
+        let path = self.at("unit-1");
+        let path = path.to_str().expect("a path that is text");
+        let mut all = variables.to_vec();
+        if let Some((name, version)) = file {
+            fs::write(path, format!("name={name}\nversion={version}\n")).expect("a file");
+            all.push(("UNIT_FILE", path));
+        }
+        let (status, output) = self.runs(&[verb], &all, "");
+        assert_eq!(status, 0, "{verb}: {output}");
+        output
+    }
+
+    fn field(&self, table: &str, key: &str, field: &str) -> String {
+        let rows = self.prints(&[table, "get"]);
+        let start = format!("{key}\t{field}\t");
+        rows.lines().find_map(|line| line.strip_prefix(&start)).unwrap_or_default().to_owned()
+    }
+}
+
+fn fault(output: &str) -> &str {
+    output.lines().next().and_then(|line| line.strip_prefix("Fault\t")).unwrap_or(output)
+}
+
+#[test]
+fn packages_of_opkg_come_and_go() {
+    let Some(router) = Router::new("opkg") else { return };
+    assert_eq!(router.prints(&["unit", "list"]), "");
+    assert_eq!(router.operates("install", Some(("htop", "3.2-1")), &[("UNIT_URL", "http://h/htop.ipk")]), "htop\n");
+    assert_eq!(router.prints(&["unit", "list"]), "htop\n");
+    for (field, value) in [
+        ("uuid", HTOP),
+        ("version", "3.2-1"),
+        ("url", "http://h/htop.ipk"),
+        ("description", "of htop"),
+        ("execution_units", "htop"),
+        ("environment", "openwrt"),
+    ] {
+        assert_eq!(router.field("unit", "htop", field), value, "{field}");
+    }
+    for (name, code) in [("htop", "9026"), ("full", "9027"), ("foreign", "9025")] {
+        assert_eq!(fault(&router.operates("install", Some((name, "3.2-1")), &[])), code, "{name}");
+    }
+    assert_eq!(fault(&router.operates("install", Some(("x", "1")), &[("UNIT_ENVIRONMENT", "moon")])), "9023");
+    assert_eq!(router.operates("update", Some(("htop", "3.3-1")), &[("UNIT_KEY", "htop")]), "htop\n");
+    assert_eq!(
+        (router.field("unit", "htop", "version"), router.field("unit", "htop", "uuid")),
+        ("3.3-1".into(), HTOP.into())
+    );
+    assert_eq!(fault(&router.operates("update", Some(("htop", "3.3-1")), &[("UNIT_KEY", "htop")])), "9032");
+    assert_eq!(fault(&router.operates("update", Some(("old", "1")), &[("UNIT_KEY", "htop")])), "9030");
+    assert_eq!(router.operates("update", None, &[]), "htop\n");
+    assert_eq!(router.field("unit", "htop", "version"), "9.9");
+    assert_eq!(router.operates("uninstall", None, &[("UNIT_KEY", "htop")]), "htop\n");
+    assert_eq!(router.prints(&["unit", "list"]), "");
+    router.operates("install", Some(("pinned", "1")), &[("UNIT_UUID", "6ba7b810-9dad-51d1-80b4-00c04fd430c8")]);
+    assert_eq!(router.field("unit", "pinned", "uuid"), "6ba7b810-9dad-51d1-80b4-00c04fd430c8");
+    let output = router.operates("uninstall", None, &[("UNIT_KEY", "pinned")]);
+    assert_eq!(output, "Fault\t9001\nFaultString\tpinned is essential\n");
+    // The firmware's own packages are no units, until they are replaced.
+    router.operates("update", Some(("busybox", "1.37")), &[("UNIT_KEY", "busybox")]);
+    assert!(router.prints(&["unit", "list"]).contains("busybox"));
+}
+
+#[test]
+fn packages_of_apk_come_and_go() {
+    let Some(router) = Router::new("apk") else { return };
+    assert_eq!(router.prints(&["unit", "list"]), "");
+    assert_eq!(router.operates("install", Some(("htop", "3.2-r1")), &[("UNIT_URL", "http://h/htop.apk")]), "htop\n");
+    assert_eq!(router.prints(&["unit", "list"]), "htop\n");
+    let fields = [("uuid", HTOP), ("version", "3.2-r1"), ("execution_units", "htop"), ("status", "Installed")];
+    for (field, value) in fields {
+        assert_eq!(router.field("unit", "htop", field), value, "{field}");
+    }
+    assert_eq!(fault(&router.operates("install", Some(("htop", "3.2-r1")), &[])), "9026");
+    assert_eq!(fault(&router.operates("install", Some(("forged", "1")), &[])), "9018");
+    assert_eq!(router.operates("update", None, &[("UNIT_KEY", "htop")]), "htop\n");
+    assert_eq!(router.field("unit", "htop", "version"), "9.9-r1");
+    assert_eq!(router.operates("uninstall", None, &[("UNIT_KEY", "htop")]), "htop\n");
+    assert_eq!(
+        (router.prints(&["unit", "list"]), router.at("etc/cpe-agent/units/htop").exists()),
+        (String::new(), false)
+    );
+}
+
+#[test]
+fn init_scripts_are_execution_units() {
+    let Some(router) = Router::new("opkg") else { return };
+    router.operates("install", Some(("htop", "1")), &[]);
+    let state = || ["status", "autostart", "fault"].map(|field| router.field("execution", "htop", field));
+    assert_eq!(router.prints(&["execution", "list"]), "htop\n");
+    assert_eq!(state(), ["Idle", "0", ""]);
+    router.operates("start", None, &[("UNIT_KEY", "htop")]);
+    let (status, _) = router.runs(&["execution", "set"], &[], "htop\tautostart\t1\n");
+    assert_eq!((status, state()), (0, ["Active", "1", ""].map(str::to_owned)));
+    router.operates("stop", None, &[("UNIT_KEY", "htop")]);
+    fs::write(router.at("etc/init.d/htop.bad"), "").expect("a file");
+    assert_eq!(fault(&router.operates("start", None, &[("UNIT_KEY", "htop")])), "9001");
+    assert_eq!(state(), ["Idle", "1", "FailureOnStart"]);
+    assert!(router.field("execution", "htop", "fault_text").contains("exit status 1"));
+    // An init script of the firmware is no execution unit.
+    assert_eq!(router.runs(&["start"], &[("UNIT_KEY", "network")], "").0, 77);
+    assert_eq!(router.runs(&["execution", "set"], &[], "network\tautostart\t0\n").0, 77);
+    assert_eq!(router.prints(&["environment", "list"]), "openwrt\n");
+    assert_eq!(
+        (router.field("environment", "openwrt", "version"), router.field("environment", "openwrt", "memory")),
+        ("23.05.3".into(), "60000".into())
+    );
+    assert_eq!(router.runs(&["paint"], &[], "").0, 64);
+}
