@@ -137,21 +137,26 @@ pub(super) fn check_default_length(text: &str) -> Result<(), ValueError> {
     if text.len() > DEFAULT_MAX_LENGTH as usize { Err(ValueError::TooLong(DEFAULT_MAX_LENGTH)) } else { Ok(()) }
 }
 
-/// The compiled regular expressions of `pattern` facets.
+/// The compiled regular expressions of `pattern` facets, and those of `match` in sources.
 ///
 /// A compiled pattern takes kilobytes, so a [`Facets`] holds its pattern as text. The loader, the start of the agent and
-/// each request that sets values keep this cache for as long as they run: they check many values by few patterns.
+/// each request keep this cache for as long as they run: they check many values by few patterns.
 #[derive(Debug, Default)]
 pub struct PatternCache(RefCell<Vec<(Box<str>, Rc<Regex>)>>);
 
 impl PatternCache {
     /// Returns the compiled pattern, anchored at both ends as XML Schema demands.
     pub(super) fn compile(&self, pattern: &str) -> Result<Rc<Regex>, regex_lite::Error> {
-        if let Some((_, regex)) = self.0.borrow().iter().find(|(known, _)| **known == *pattern) {
+        self.compile_part(&format!("^(?:{pattern})$"))
+    }
+
+    /// Returns the compiled expression that finds a part of a text.
+    pub(super) fn compile_part(&self, expression: &str) -> Result<Rc<Regex>, regex_lite::Error> {
+        if let Some((_, regex)) = self.0.borrow().iter().find(|(known, _)| **known == *expression) {
             return Ok(Rc::clone(regex));
         }
-        let regex = Rc::new(Regex::new(&format!("^(?:{pattern})$"))?);
-        self.0.borrow_mut().push((pattern.into(), Rc::clone(&regex)));
+        let regex = Rc::new(Regex::new(expression)?);
+        self.0.borrow_mut().push((expression.into(), Rc::clone(&regex)));
         Ok(regex)
     }
 

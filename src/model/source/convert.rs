@@ -2,9 +2,8 @@
 
 use std::borrow::Cow;
 
-use regex_lite::Regex;
-
 use crate::model::date_time::DateTime;
+use crate::model::facets::PatternCache;
 use crate::model::value::Type;
 
 /// The way from the text of the device to a literal: `match`, `map`, then `as`, then `scale`.
@@ -67,10 +66,11 @@ impl Form {
 impl Conversion {
     /// Returns the part of a text that is the value: the first group of the expression, or the whole match where that group has
     /// no part in it. `None` without a match.
-    pub(in crate::model) fn part<'a>(&self, text: Cow<'a, str>) -> Option<Cow<'a, str>> {
+    pub(in crate::model) fn part<'a>(&self, text: Cow<'a, str>, patterns: &PatternCache) -> Option<Cow<'a, str>> {
         let Some(pattern) = &self.pattern else { return Some(text) };
         // The loader has compiled it, so that it is valid.
-        let captures = Regex::new(pattern).ok()?.captures(&text)?;
+        let regex = patterns.compile_part(pattern).ok()?;
+        let captures = regex.captures(&text)?;
         captures.get(1).or(captures.get(0)).map(|found| found.as_str().to_owned().into())
     }
 
@@ -255,13 +255,13 @@ mod tests {
     fn a_value_is_the_first_group_of_an_expression() {
         let part = |pattern: &str, text: &str| {
             let conversion = Conversion { pattern: Some(pattern.into()), ..Conversion::default() };
-            conversion.part(text.to_owned().into()).map(Cow::into_owned)
+            conversion.part(text.to_owned().into(), &PatternCache::default()).map(Cow::into_owned)
         };
         assert_eq!(part("rev=([0-9]+)", "a\nrev=17\n").as_deref(), Some("17"));
         assert_eq!(part("[0-9]+", "a 17").as_deref(), Some("17"));
         assert_eq!(part("x", "a"), None);
         assert_eq!(part("a(b)?", "a"), Some("a".to_owned()), "a group that takes no part");
-        assert_eq!(Conversion::default().part("a".into()).as_deref(), Some("a"));
+        assert_eq!(Conversion::default().part("a".into(), &PatternCache::default()).as_deref(), Some("a"));
     }
 
     #[test]

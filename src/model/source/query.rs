@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::blob::Blob;
 use super::uci::{self, Identity};
+use crate::model::facets::PatternCache;
 
 /// One access to the device, with all placeholders filled in. Equal queries have equal answers: one RPC asks each once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -203,12 +204,14 @@ pub struct Answers {
     responses: Vec<(Query, Response)>,
     /// The seconds since the Unix epoch at the begin of the RPC.
     pub(in crate::model) wall: i64,
+    /// The expressions that the values of this RPC need.
+    pub(in crate::model) patterns: PatternCache,
 }
 
 impl Answers {
     /// Returns no response to an RPC that begins at this time.
     pub fn at(wall: i64) -> Answers {
-        Answers { responses: Vec::new(), wall }
+        Answers { wall, ..Answers::default() }
     }
 
     /// Returns a query with its response.

@@ -1,9 +1,8 @@
 //! Conversions the other way: a literal of CWMP becomes the text of the device.
 
-use regex_lite::Regex;
-
 use super::convert::{Conversion, Form};
 use crate::model::date_time::DateTime;
+use crate::model::facets::PatternCache;
 
 impl Conversion {
     /// Returns the text of the device for a literal: `scale`, `as` and `map` reversed, in this order. `is_value` tells whether a
@@ -45,9 +44,10 @@ impl Conversion {
         held: Option<&str>,
         part: Option<&str>,
         is_list: bool,
+        patterns: &PatternCache,
     ) -> Option<Option<String>> {
         let Some(pattern) = &self.pattern else { return Some(part.map(str::to_owned)) };
-        let regex = Regex::new(pattern).ok()?;
+        let regex = patterns.compile_part(pattern).ok()?;
         let place = held.and_then(|held| Some((held, regex.captures(held)?.get(1)?.range())));
         let replaced =
             |part: &str| place.as_ref().map(|(held, at)| [&held[..at.start], part, &held[at.end..]].concat());
@@ -58,7 +58,7 @@ impl Conversion {
         };
         let appended = held.filter(|_| is_list).map(|held| format!("{held} {part}"));
         let texts = [replaced(part), Some(part.to_owned()), appended];
-        let is_found = |text: &String| self.part(text.as_str().into()).as_deref() == Some(part);
+        let is_found = |text: &String| self.part(text.as_str().into(), patterns).as_deref() == Some(part);
         texts.into_iter().flatten().find(is_found).map(Some)
     }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::{Missing, Mode, Reading, RefreshWalk, RowNames, Scope};
+use crate::model::facets::PatternCache;
 use crate::model::schema::{NodeId, Spec};
 use crate::model::source::{Excerpt, Field, Query, Response, RowPath, SourceId};
 use crate::model::value::{Type, Value, ValueError};
@@ -96,7 +97,7 @@ impl<'t> RefreshWalk<'t> {
             }
             excerpt => self.part_text(field.source, excerpt)?,
         };
-        Ok(text.and_then(|text| field.mapping.conversion.part(text)))
+        Ok(text.and_then(|text| field.mapping.conversion.part(text, &self.answers.patterns)))
     }
 
     pub(super) fn part_text(&mut self, source: SourceId, excerpt: &'t Excerpt) -> Result<Option<Cow<'t, str>>, NoText> {
@@ -135,7 +136,8 @@ impl<'t> RefreshWalk<'t> {
         let Some(text) = text else {
             return Ok(field.mapping.absent.clone().unwrap_or_else(|| spec.wire_type().null()));
         };
-        parse(spec, &self.literal(field, spec, text)?).map_err(|error| error.to_string())
+        let literal = self.literal(field, spec, text)?;
+        parse(spec, &literal, &self.answers.patterns).map_err(|error| error.to_string())
     }
 
     /// Returns true if a parameter has the value for a text already.
@@ -220,10 +222,10 @@ impl<'t> RefreshWalk<'t> {
 }
 
 /// Reads a literal. A text of the device that is too long is cut at the last whole character: most of it is more than nothing.
-pub(super) fn parse(spec: &Spec, literal: &str) -> Result<Value, ValueError> {
-    match spec.parse(literal) {
+pub(super) fn parse(spec: &Spec, literal: &str, patterns: &PatternCache) -> Result<Value, ValueError> {
+    match spec.parse_with(literal, patterns) {
         Err(ValueError::TooLong(most)) if spec.kind == Type::String && !spec.is_list() => {
-            spec.parse(&literal.chars().take(most as usize).collect::<String>())
+            spec.parse_with(&literal.chars().take(most as usize).collect::<String>(), patterns)
         }
         result => result,
     }

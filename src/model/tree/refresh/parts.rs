@@ -111,7 +111,8 @@ impl<'t> RefreshWalk<'t> {
                 let is_absent = self.value(field, part.spec, None).is_ok_and(|absent| absent == *part.value);
                 let wanted = literals.pop().map(|(_, text)| text).filter(|text| !text.is_empty() && !is_absent);
                 let is_list = field.mapping.conversion.form == Some(Form::Words);
-                let new = field.mapping.conversion.with_part(texts[0].as_deref(), wanted.as_deref(), is_list);
+                let (held, part, patterns) = (texts[0].as_deref(), wanted.as_deref(), &self.answers.patterns);
+                let new = field.mapping.conversion.with_part(held, part, is_list, patterns);
                 vec![new.ok_or_else(|| Planned::Unfit("the text of the device has no place for it".to_owned()))?]
             }
         };

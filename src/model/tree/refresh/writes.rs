@@ -148,7 +148,7 @@ impl<'t> RefreshWalk<'t> {
         if !field.mapping.path.is_empty() {
             return self.keys_of(field, &literal).map(Some);
         }
-        let is_value = |text: &str| parse(spec, text).is_ok_and(|mapped| mapped == *value);
+        let is_value = |text: &str| parse(spec, text, &self.answers.patterns).is_ok_and(|mapped| mapped == *value);
         // Without a form, a truth value has the words of the device, which a list of words for its map replaces.
         let by_type =
             (spec.wire_type() == Type::Boolean && field.mapping.conversion.map.is_empty()).then_some(Form::Boolean);
