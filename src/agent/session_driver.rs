@@ -166,6 +166,7 @@ impl Agent {
                     self.trace_responses(&exchange);
                     self.acs_quirks.wants_basic = exchange.is_basic;
                     self.acs_quirks.closes_silently = exchange.closes_silently;
+                    session.recycle(exchange.posted);
                     match exchange.result {
                         Ok(reply) => {
                             let (charset, now) = (reply.charset.as_deref(), self.clock.now());

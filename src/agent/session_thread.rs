@@ -25,6 +25,8 @@ const STACK: usize = 512 << 10;
 
 /// The result of one step: the connection with TLS, or one POST.
 pub(super) struct Exchange {
+    /// The message that was posted; empty for a connection.
+    pub(super) posted: Vec<u8>,
     /// The response; an empty one for a connection.
     pub(super) result: Result<Response, HttpError>,
     /// The address of the ACS at the last connection.
@@ -56,10 +58,10 @@ impl SessionThread {
         let orders = bodies.clone();
         let run = move || {
             let opened = connection.connect().map(|()| Response::default());
-            inbox.finish_exchange(Exchange::of(&mut connection, opened));
+            inbox.finish_exchange(Exchange::of(&mut connection, Vec::new(), opened));
             while let Some(body) = orders.wait(Duration::MAX).flatten() {
                 let result = connection.post(&body);
-                inbox.finish_exchange(Exchange::of(&mut connection, result));
+                inbox.finish_exchange(Exchange::of(&mut connection, body, result));
             }
         };
         let thread = thread::spawn("session", STACK, Box::new(run))?;
@@ -83,8 +85,9 @@ impl Drop for SessionThread {
 }
 
 impl Exchange {
-    fn of(connection: &mut AcsConnection, result: Result<Response, HttpError>) -> Exchange {
+    fn of(connection: &mut AcsConnection, posted: Vec<u8>, result: Result<Response, HttpError>) -> Exchange {
         Exchange {
+            posted,
             result,
             remote: connection.remote_addr(),
             local: connection.local_addr(),

@@ -23,6 +23,7 @@
 
 mod cpe_request;
 mod invalid_message;
+mod spare;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -77,6 +78,8 @@ pub struct Session {
     last_id: u32,
     /// True once an envelope without a message was answered with a fault.
     has_refused_nothing: bool,
+    /// The memory of the last message that was sent, for the next one.
+    spare: Vec<u8>,
     stop: Arc<AtomicBool>,
 }
 
@@ -117,9 +120,9 @@ impl Session {
         let stage = Stage::Informing { inform, resends: 0 };
         let requests = CpeRequest::announced(device);
         let (offered, stop) = (config.offered, Arc::clone(&config.stop));
-        let (initiated, has_refused_nothing) = (false, false);
+        let (last_id, initiated, has_refused_nothing, spare) = (INFORM_ID, false, false, Vec::new());
         let session =
-            Session { stage, offered, version, initiated, requests, last_id: INFORM_ID, has_refused_nothing, stop };
+            Session { stage, offered, version, initiated, requests, last_id, has_refused_nothing, spare, stop };
         (session, post)
     }
 
@@ -167,7 +170,7 @@ impl Session {
         }
     }
 
-    fn on_envelope(self, envelope: &Envelope<'_>, device: &mut Device, now: Now) -> (Session, Output) {
+    fn on_envelope(mut self, envelope: &Envelope<'_>, device: &mut Device, now: Now) -> (Session, Output) {
         // A message with an unknown header that must be understood is not processed (SOAP 1.1 §4.2.3). If it replies to
         // the CPE, the session fails, since a fault must not answer a response (R86, R88).
         if let (true, Some(entry)) = (self.is_replied_by(&envelope.body), envelope.not_understood) {
@@ -343,7 +346,7 @@ impl Session {
     /// Executes a request of the ACS and returns the envelope with the response or the fault. Without an element, the
     /// request is outside the CWMP namespaces.
     fn serve(
-        &self,
+        &mut self,
         envelope: &Envelope<'_>,
         method: &str,
         request: Option<Element<'_>>,
@@ -354,8 +357,8 @@ impl Session {
         if let Some(entry) = envelope.not_understood {
             return soap::must_understand_fault(self.version, id, entry);
         }
-        let mut response =
-            EnvelopeWriter::new(self.version, &EnvelopeHeader::with_id(id), &format!("{method}Response"));
+        let (header, name) = (EnvelopeHeader::with_id(id), format!("{method}Response"));
+        let mut response = EnvelopeWriter::reusing(std::mem::take(&mut self.spare), self.version, &header, &name);
         // A vendor's Reboot is another method than that of CWMP, so that its name is not even looked up (R4).
         let request = request.ok_or_else(|| Fault::new(FaultCode::MethodNotSupported));
         device.bound_work(Work::bounded(rpc::MAX_VISITS, Arc::clone(&self.stop)));

@@ -100,7 +100,7 @@ pub(crate) fn device_with(model: &str, records: &[String]) -> (Device, MemoryJou
 pub(crate) struct Scenario {
     pub(crate) device: Device,
     pub(crate) journal: MemoryJournal,
-    session: Option<Session>,
+    pub(crate) session: Option<Session>,
     pub(crate) output: Output,
     pub(crate) stop: Arc<AtomicBool>,
 }
@@ -139,7 +139,10 @@ impl Scenario {
     }
 
     pub(crate) fn reply_bytes(&mut self, body: &[u8]) {
-        let session = self.session.take().expect("a session");
+        let mut session = self.session.take().expect("a session");
+        if let Output::Post(sent) = &mut self.output {
+            session.recycle(std::mem::take(sent));
+        }
         let (session, output) = session.reply(body, None, &mut self.device, NOW);
         self.session = Some(session);
         self.output = output;

@@ -49,7 +49,12 @@ pub struct EnvelopeWriter {
 impl EnvelopeWriter {
     /// Returns a writer for a request or a response of that name, such as `GetRPCMethodsResponse`.
     pub fn new(version: Version, header: &EnvelopeHeader<'_>, rpc: &str) -> EnvelopeWriter {
-        let mut writer = EnvelopeWriter::envelope(version, header);
+        EnvelopeWriter::reusing(Vec::new(), version, header, rpc)
+    }
+
+    /// Returns a writer as [`EnvelopeWriter::new`] does, that writes over a former message.
+    pub fn reusing(former: Vec<u8>, version: Version, header: &EnvelopeHeader<'_>, rpc: &str) -> EnvelopeWriter {
+        let mut writer = EnvelopeWriter::envelope(former, version, header);
         writer.rpc = Some(rpc.to_owned());
         writer.raw(&["<cwmp:", rpc, ">"]);
         writer
@@ -60,9 +65,11 @@ impl EnvelopeWriter {
         self.version
     }
 
-    /// Returns a writer after the start of the body.
-    fn envelope(version: Version, header: &EnvelopeHeader<'_>) -> EnvelopeWriter {
-        let mut writer = EnvelopeWriter { out: Vec::with_capacity(1024), rpc: None, version };
+    /// Returns a writer after the start of the body, which writes over a former message.
+    fn envelope(mut former: Vec<u8>, version: Version, header: &EnvelopeHeader<'_>) -> EnvelopeWriter {
+        former.clear();
+        former.reserve(1024);
+        let mut writer = EnvelopeWriter { out: former, rpc: None, version };
         // R89: FreeACS searches for the prefix `cwmp` with double quotes, and GenieACS compares types with the prefix
         // `xsd`. Small servers search for `soap:Envelope`, or for a prefix without a hyphen.
         writer.raw(&[
@@ -240,7 +247,7 @@ impl ArrayWriter<'_> {
 /// Returns a fault that answers the request with that ID (R85, R87). A code newer than the version is replaced by one
 /// that the version has (R83).
 pub fn fault(version: Version, id: Option<&str>, fault: &Fault) -> Vec<u8> {
-    let mut writer = EnvelopeWriter::envelope(version, &EnvelopeHeader::with_id(id));
+    let mut writer = EnvelopeWriter::envelope(Vec::new(), version, &EnvelopeHeader::with_id(id));
     let code = fault.code.in_version(version);
     writer.element("soap:Fault", |soap| {
         // R85: the fault code of SOAP names the side at fault, and the text is exactly this one.
@@ -268,7 +275,7 @@ pub fn fault(version: Version, id: Option<&str>, fault: &Fault) -> Vec<u8> {
 /// Returns the fault for a request with an unknown mandatory header entry: a fault of SOAP itself (SOAP 1.1 §4.4.1),
 /// and so without the detail of CWMP.
 pub fn must_understand_fault(version: Version, id: Option<&str>, entry: &str) -> Vec<u8> {
-    let mut writer = EnvelopeWriter::envelope(version, &EnvelopeHeader::with_id(id));
+    let mut writer = EnvelopeWriter::envelope(Vec::new(), version, &EnvelopeHeader::with_id(id));
     writer.element("soap:Fault", |soap| {
         soap.text("faultcode", "soap:MustUnderstand");
         soap.text("faultstring", format_args!("header {entry} not understood"));
