@@ -71,7 +71,9 @@ impl Refused<'_> {
                 format!("{subject} has expired: it ended at {end}, and the clock of this device shows {now}")
             }
             // A CA that shows itself is self-signed as well, as openssl makes it for a server.
-            E::Other(other) if is_self_issued && other.to_string() == "CaUsedAsEndEntity" => {
+            E::Other(other)
+                if is_self_issued && matches!(other.0.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity)) =>
+            {
                 format!("{of_host} {}", self.unknown_issuer(own.as_ref()))
             }
             E::UnknownIssuer => format!("{of_host} {}", self.unknown_issuer(own.as_ref())),

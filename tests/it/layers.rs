@@ -1,4 +1,4 @@
-//! The layers of the code: the map in `ARCHITECTURE.md` against the imports in `src`.
+//! The layers of the code: the map in `ARCHITECTURE.md` against the imports in `src`, and a form of text that `src` has not.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -49,10 +49,14 @@ fn sources(directory: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
+/// The text of a file without its tests.
+fn without_tests(text: &str) -> &str {
+    text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(text)
+}
+
 /// The modules of this crate that a text names by `crate::`, without its tests.
 fn imports(text: &str) -> impl Iterator<Item = &str> {
-    let end = text.find("#[cfg(test)]\nmod tests {").unwrap_or(text.len());
-    text[..end].split("crate::").skip(1).filter_map(|rest| {
+    without_tests(text).split("crate::").skip(1).filter_map(|rest| {
         let name = rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next()?;
         name.starts_with(|c: char| c.is_ascii_lowercase()).then_some(name)
     })
@@ -101,4 +105,19 @@ fn the_map_is_read_by_its_columns() {
     assert!(
         imports("use crate::a::B; crate::b(); use crate::C;\n#[cfg(test)]\nmod tests {\nuse crate::d;").eq(["a", "b"])
     );
+}
+
+/// Builds for gateways leave `{:?}` empty: see `fmt-debug` in cross/cargo.toml.
+#[test]
+fn no_text_is_written_by_debug() {
+    let mut files = Vec::new();
+    sources(&root().join("src"), &mut files);
+    let writes = |file: &PathBuf| {
+        let text = fs::read_to_string(file).expect("a file");
+        // An assertion is for developers.
+        let is_text = |line: &&str| !line.contains("assert") && !line.trim_start().starts_with("//");
+        without_tests(&text).lines().filter(is_text).any(|line| line.contains(":?}") || line.contains("#?}"))
+    };
+    files.retain(writes);
+    assert!(files.is_empty(), "`Quoted` writes the same text: {files:?}");
 }
