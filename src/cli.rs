@@ -5,7 +5,7 @@
 //!                             └─▶ get … status       ──▶ socket, Request ──▶ Command::Client
 //! ```
 //!
-//! The commands stand in one table (`command.rs`), and so do the options (`config/setting.rs`). The parser and the help
+//! The commands stand in one table (`command/table.rs`), and so do the options (`config/setting.rs`). The parser and the help
 //! texts read these tables, so that a new row needs no second edit; the manual page and the completion of shells are made
 //! from the help texts.
 
@@ -190,10 +190,10 @@ impl Arguments {
             #[cfg(feature = "diagnostics")]
             CommandParser::Test(parse) => {
                 let words = operands.any();
-                Command::Test(words.and_then(parse).map_err(|reason| format!("{name}: {reason}"))?)
+                words.and_then(|words| parse(&words)).map_err(|reason| format!("{name}: {reason}"))?
             }
             #[cfg(feature = "diagnostics")]
-            CommandParser::Measurement(build) => {
+            CommandParser::Transfer(build) => {
                 build(load(options)?, operands).map_err(|reason| format!("{name}: {reason}"))?
             }
             CommandParser::Client(parse) => {

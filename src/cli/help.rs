@@ -18,9 +18,9 @@ const CLIENT_OPTIONS: &str = "\
 The running agent executes the command: set, add, delete, download, upload and request-download
 after the end of its session, for which they wait two minutes at most, the others at once.";
 
-/// The text above the options of a command that measures without the agent.
+/// The text above the options of a command that measures a transfer without the agent.
 #[cfg(feature = "diagnostics")]
-const MEASUREMENT_OPTIONS: &str = "Each option is also a key of the JSON file, and overrides it.";
+const TRANSFER_OPTIONS: &str = "Each option is also a key of the JSON file, and overrides it.";
 
 const EXIT_STATUS: &str =
     "0 success, 1 failure, 2 test not possible, 64 wrong usage, 78 wrong configuration or data model.";
@@ -60,7 +60,7 @@ pub(super) fn of_command(command: &CommandSpec) -> String {
         CommandParser::Test(_) => return text,
         CommandParser::Local(_) | CommandParser::Replay => append(&mut text, "Options", OPTIONS),
         #[cfg(feature = "diagnostics")]
-        CommandParser::Measurement(_) => append(&mut text, "Options", MEASUREMENT_OPTIONS),
+        CommandParser::Transfer(_) => append(&mut text, "Options", TRANSFER_OPTIONS),
         _ => append(&mut text, "Options", CLIENT_OPTIONS),
     }
     text.push('\n');

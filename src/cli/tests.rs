@@ -152,6 +152,18 @@ fn what_is_wrong_is_told_in_words() {
     }
 }
 
+/// Neither TLS nor the configuration has a meaning for these tests.
+#[cfg(feature = "diagnostics")]
+#[test]
+fn a_test_without_tls_takes_no_option() {
+    for name in ["ping", "traceroute", "lookup"] {
+        for option in ["ca-file", "client-cert", "config", "control"] {
+            let line = [name, "host", &format!("--{option}"), "x"];
+            assert_eq!(refused(&line), format!("{name} takes no option --{option}"));
+        }
+    }
+}
+
 /// A replay takes the options of `run`; a build without it names the feature.
 #[test]
 fn replay_needs_its_feature() {

@@ -49,7 +49,7 @@ impl LocalTest {
     ///
     /// # Errors
     /// The message for the user.
-    pub fn ping(words: Vec<String>) -> Result<LocalTest, String> {
+    pub fn ping(words: &[String]) -> Result<LocalTest, String> {
         // Four requests, a second apart: what other programs of this name do.
         let defaults = [("NumberOfRepetitions", "4"), ("Interval", "1000")];
         LocalTest::parse(Test::Ping, words, PING_OPTIONS, &defaults)
@@ -59,19 +59,18 @@ impl LocalTest {
     ///
     /// # Errors
     /// The message for the user.
-    pub fn trace_route(words: Vec<String>) -> Result<LocalTest, String> {
+    pub fn trace_route(words: &[String]) -> Result<LocalTest, String> {
         LocalTest::parse(Test::TraceRoute, words, TRACE_ROUTE_OPTIONS, &[("Timeout", "3000")])
     }
 
     fn parse(
         test: Test,
-        words: Vec<String>,
+        words: &[String],
         options: &[TestOption],
         defaults: &[(&str, &str)],
     ) -> Result<LocalTest, String> {
-        let mut words = words.into_iter();
-        let host = words.next().filter(|host| !host.is_empty()).ok_or("a host is missing")?;
-        let mut inputs = vec![("Host".to_owned(), host)];
+        let [host, words @ ..] = words else { return Err("a host is missing".into()) };
+        let mut inputs = vec![("Host".to_owned(), host.clone())];
         let mut interface = None;
         for word in words {
             let (name, value) =
@@ -143,7 +142,7 @@ mod tests {
 
     #[test]
     fn options_become_inputs() {
-        let test = LocalTest::ping(words("host count=2 dscp=46 interface=eth0 ip=6")).expect("a test");
+        let test = LocalTest::ping(&words("host count=2 dscp=46 interface=eth0 ip=6")).expect("a test");
         let input = |name: &str| test.inputs.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
         assert_eq!((input("Host"), input("NumberOfRepetitions")), (Some("host"), Some("2")));
         assert_eq!(
@@ -159,9 +158,9 @@ mod tests {
             ("host ip=5", "ip: 4 or 6 is needed"),
             ("host cout=1", "there is no option `cout`; did you mean `count`?"),
         ] {
-            assert_eq!(LocalTest::ping(words(wrong)), Err(reason.to_owned()), "{wrong}");
+            assert_eq!(LocalTest::ping(&words(wrong)), Err(reason.to_owned()), "{wrong}");
         }
-        assert!(LocalTest::trace_route(words("host tries=3 hops=64 size=65535")).is_ok());
-        assert!(LocalTest::trace_route(words("host tries=4")).is_err());
+        assert!(LocalTest::trace_route(&words("host tries=3 hops=64 size=65535")).is_ok());
+        assert!(LocalTest::trace_route(&words("host tries=4")).is_err());
     }
 }
