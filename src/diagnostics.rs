@@ -10,6 +10,7 @@
 //! | `ping.rs` | IPPing: echo requests of ICMP and ICMPv6 |
 //! | `trace_route.rs` | TraceRoute: datagrams with growing hop limits, and the errors of the routers |
 //! | `echo.rs` | UDPEchoDiagnostics: datagrams that an echo service returns |
+//! | `echo_service.rs` | UDPEchoConfig: the echo service of the device itself, for one host |
 //! | `server_selection.rs` | ServerSelectionDiagnostics: the fastest of several hosts |
 //! | `program.rs` | the tests of a vendor: a program of `actions.diagnostics` |
 //! | `speed.rs` | DownloadDiagnostics and UploadDiagnostics: transfers by HTTP |
@@ -23,6 +24,7 @@
 mod clock;
 mod command;
 mod echo;
+mod echo_service;
 mod icmp;
 mod lookup;
 mod lookup_command;
@@ -36,6 +38,7 @@ mod target;
 mod trace_route;
 
 pub use command::LocalTest;
+pub(crate) use echo_service::{EchoService, EchoSettings};
 
 use std::fmt;
 use std::sync::Arc;

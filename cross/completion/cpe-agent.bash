@@ -50,7 +50,8 @@ _cpe_agent() {
     ping | traceroute) words='--help' ;;
     trace) words='--config --control --help' ;;
     replay) words='--config --data-model --optional-data-model --set --state-dir --transfer-dir --listen --udp-listen --control --dhcp-dir --boot-id --ca-file --client-cert --client-key --acs-timeout --metrics --log --log-to --help' ;;
-    lookup | speed) words='--config --ca-file --client-cert --client-key --help' ;;
+    lookup) words='--help' ;;
+    speed) words='--config --ca-file --client-cert --client-key --help' ;;
     applied) words='--config --control --help' ;;
     status) words='--config --control --json --check --help' ;;
     help) words='run check doctor get source set add delete watch inform download upload software request-download dhcp ping traceroute trace replay lookup speed applied status help' ;;

@@ -169,7 +169,11 @@ _cpe_agent() {
                 '--log-to=[one of stderr and syslog]:WHERE:(stderr syslog)' \
                 '--help[explain the command]'
             ;;
-        lookup | speed)
+        lookup)
+            _arguments \
+                '--help[explain the command]'
+            ;;
+        speed)
             _arguments \
                 '--config=[the JSON file]:FILE:_files' \
                 '--ca-file=[PEM certificates to trust instead of the system'\''s]:FILE:_files' \

@@ -9,15 +9,20 @@
 //! One test runs at a time, so that no test disturbs the measurement of another one. Sessions, connection requests and STUN go on
 //! meanwhile. A request whose agent ends before the test runs again with the next agent, until the device boots.
 
+mod echo;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use self::echo::EchoState;
 use super::Agent;
 use super::acs_settings::tls_settings;
 use super::inbox::Inbox;
+use super::status::RunningTest;
 use crate::clock::Now;
+use crate::cwmp::diagnostics::{Progress, Run};
 use crate::cwmp::version;
 use crate::diagnostics::{Order, Outcome, run};
 use crate::model::path::Path;
@@ -38,6 +43,7 @@ const POLL: Duration = Duration::from_millis(5);
 #[derive(Default)]
 pub(super) struct TestWorker {
     job: Option<Job>,
+    echo: EchoState,
     /// The instant of the next attempt after a journal error, on the monotonic clock.
     retry_at: Duration,
 }
@@ -47,6 +53,8 @@ struct Job {
     object: String,
     /// The number of the request.
     number: u32,
+    /// The instant at which the thread began, on the monotonic clock.
+    began: Duration,
     stop: Arc<AtomicBool>,
     /// The outcome, until the journal has stored it.
     outcome: Option<Outcome>,
@@ -69,12 +77,13 @@ impl TestWorker {
         }
     }
 
-    /// Returns the instant at which an outcome that could not be stored is tried again.
+    /// Returns the instant at which an outcome that could not be stored, or the port of the echo service, is tried again.
     pub(super) fn deadline(&self) -> Option<Duration> {
-        self.job.as_ref().filter(|job| job.outcome.is_some()).map(|_| self.retry_at)
+        let outcome = self.job.as_ref().filter(|job| job.outcome.is_some()).map(|_| self.retry_at);
+        outcome.into_iter().chain(self.echo.deadline()).min()
     }
 
-    fn start(&mut self, object: &str, number: u32, order: Order, inbox: Arc<Inbox>) {
+    fn start(&mut self, (object, number): (&str, u32), order: Order, inbox: Arc<Inbox>, now: Now) {
         let stop = Arc::clone(&order.stop);
         let shared = Arc::clone(&stop);
         let work = move || {
@@ -86,7 +95,8 @@ impl TestWorker {
             log::error!("{object}: no thread can be started: {error}");
             Outcome { state: "Error_Internal".to_owned(), results: Vec::new() }
         });
-        self.job = Some(Job { object: object.to_owned(), number, stop, outcome, thread: thread.ok() });
+        let (object, began) = (object.to_owned(), now.monotonic);
+        self.job = Some(Job { object, number, began, stop, outcome, thread: thread.ok() });
     }
 }
 
@@ -106,6 +116,7 @@ impl Drop for TestWorker {
 impl Agent {
     /// Stores the outcome of the test that has ended, and starts the next one. No session runs (R310).
     pub(super) fn poll_tests(&mut self, now: Now) {
+        self.apply_echo_settings(now);
         if self.tests.job.is_none() && self.device.tests().next().is_none() {
             return;
         }
@@ -122,8 +133,16 @@ impl Agent {
         };
         log::info!("diagnostic test {object}: it begins");
         if let Some(order) = self.order(&object, now) {
-            self.tests.start(&object, number, order, Arc::clone(&self.inbox));
+            self.tests.start((&object, number), order, Arc::clone(&self.inbox), now);
         }
+    }
+
+    /// Returns the test that runs, for `status`.
+    pub(super) fn running_test(&self) -> Option<RunningTest> {
+        let job = self.tests.job.as_ref().filter(|job| job.outcome.is_none())?;
+        let is_waiting = |run: &&Run| run.number != job.number && matches!(run.progress, Progress::Requested { .. });
+        let waiting = self.device.tests().iter().filter(is_waiting).count();
+        Some(RunningTest { object: job.object.clone(), began: job.began, waiting })
     }
 
     /// Ends a running test that was cancelled, or requested anew with other inputs (R314).

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Agent;
+use super::status::RunningTest;
 use crate::clock::Now;
 
 /// No test runs.
@@ -25,6 +26,10 @@ impl TestWorker {
 
 impl Agent {
     pub(super) fn poll_tests(&mut self, _: Now) {}
+
+    pub(super) fn running_test(&self) -> Option<RunningTest> {
+        None
+    }
 
     pub(super) fn stop_outdated_test(&self) {}
 }

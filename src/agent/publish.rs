@@ -40,6 +40,7 @@ impl Agent {
             reloads: self.reloads.clone(),
             sources: SourceProblems::of(&self.device, self.reload_status(), self.confirmation_status()),
             reboot: PlannedReboot { is_pending: self.is_restarting(), at: self.schedule.reboots.deadline() },
+            test: self.running_test(),
             next,
             listener_status: self.listeners.listener_status(),
             events: self.device.state().events.pending().cloned().collect(),

@@ -125,6 +125,18 @@ pub(super) struct AgentStatus {
     pub(super) reloads: ReloadLog,
     pub(super) sources: SourceProblems,
     pub(super) reboot: PlannedReboot,
+    pub(super) test: Option<RunningTest>,
+}
+
+/// The diagnostic test that runs.
+#[derive(Clone, Debug)]
+pub(super) struct RunningTest {
+    /// The path of its object.
+    pub(super) object: String,
+    /// The instant at which it began, on the monotonic clock.
+    pub(super) began: Duration,
+    /// The number of tests that wait behind it.
+    pub(super) waiting: usize,
 }
 
 /// The next reboot of the device by the agent.
@@ -169,6 +181,7 @@ impl StatusView<'_> {
         self.add_events(&mut rows);
         self.add_reboot(&mut rows);
         self.add_transfers(&mut rows);
+        self.add_test(&mut rows);
         self.status.listener_status.add_to(&mut rows);
         self.add_journal(&mut rows);
         self.add_reloads(&mut rows);
@@ -229,6 +242,18 @@ impl StatusView<'_> {
         rows.add_member("software", software.iter().map(OperationStatus::json).collect::<Vec<_>>());
         let ended = &self.status.ended_software;
         rows.add_member("endedSoftware", ended.iter().map(software::ended_json).collect::<Vec<_>>());
+    }
+
+    fn add_test(&self, rows: &mut StatusRows) {
+        let Some(RunningTest { object, began, waiting }) = &self.status.test else {
+            return rows.add_member("diagnosticTest", Json::Null);
+        };
+        let since = self.since(*began);
+        rows.add_member("diagnosticTest.object", object.as_str());
+        rows.add_member("diagnosticTest.seconds", since.as_secs());
+        rows.add_member("diagnosticTest.waiting", *waiting);
+        let others = if *waiting > 0 { format!("; {waiting} more wait") } else { String::new() };
+        rows.add_line("test", format!("{object} since {}{others}", format_span(since)));
     }
 
     fn add_journal(&self, rows: &mut StatusRows) {

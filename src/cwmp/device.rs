@@ -14,6 +14,7 @@ pub(crate) mod management_server;
 mod changing;
 mod confirmation;
 mod diagnostics;
+mod echo;
 mod identity;
 mod instances;
 mod journal;
@@ -32,6 +33,8 @@ use serde_json::Value as Json;
 use self::changing::DeviceChange;
 pub use self::changing::{Changed, Prepared, Refusal, RenamedRow};
 pub use self::confirmation::{Confirmation, Obstacle, TakenBack};
+pub use self::echo::EchoCounters;
+use self::echo::SharedCounters;
 pub use self::identity::DeviceId;
 pub use self::journal::{Growth, JournalError, JournalWriter};
 use self::management_server::parameter;
@@ -76,6 +79,8 @@ pub struct Device {
     /// True if DelayReboot was set, to any value, since the last [`Device::take_delay_reboot`].
     delay_reboot_set: bool,
     sources: SourceState,
+    /// The counters of the echo service; `None` until it runs.
+    echo: Option<SharedCounters>,
     reloads: Reloads,
     /// The work on the device that a crash may interrupt, and the one that the journal holds.
     unfinished: Unfinished,
@@ -141,6 +146,7 @@ impl Device {
             written_totals: totals,
             delay_reboot_set: false,
             sources: SourceState::default(),
+            echo: None,
             reloads,
             written_work: unfinished.clone(),
             unfinished,

@@ -4,6 +4,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
 use super::{Order, measure};
 use crate::cwmp::diagnostics::Test;
 use crate::http::TlsSettings;
@@ -110,7 +113,7 @@ impl LocalTest {
             inputs: self.inputs,
             program: None,
             devices: self.interface.into_iter().collect(),
-            stop: Arc::new(AtomicBool::new(false)),
+            stop: stopped_by_signals(),
         };
         let tell = |line: std::fmt::Arguments<'_>| {
             let _ = print(&format!("{line}\n"));
@@ -130,6 +133,18 @@ impl LocalTest {
             }
         }
     }
+}
+
+/// Returns a flag that SIGINT and SIGTERM set, so that the test ends with its summary. A second signal ends the process.
+fn stopped_by_signals() -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // Without a handler the signal ends the process at once, which is all that is lost. The order counts: the first handler
+        // sees the flag of an earlier signal.
+        let _ = flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop));
+        let _ = flag::register(signal, Arc::clone(&stop));
+    }
+    stop
 }
 
 #[cfg(test)]

@@ -7,11 +7,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, SocketType, recv, send};
+use rustix::net::{RecvFlags, SocketType, recv};
 
 use super::clock::now;
-use super::ping::repeat;
-use super::socket::{self, connect_to, is_unreachable};
+use super::ping::{repeat, rest};
+use super::socket::{self, connect_to, transmit};
 use super::target::{Version, address};
 use super::{Failure, Order, Results, result};
 use crate::readiness::{PollFlags, wait};
@@ -60,14 +60,9 @@ impl Echo {
         let length = self.data.len().min(4);
         self.data[..length].copy_from_slice(&self.number.to_be_bytes()[4 - length..]);
         let began = now();
-        match send(&self.socket, &self.data, SendFlags::NOSIGNAL) {
-            Ok(_) => {}
-            Err(Errno::MSGSIZE) => return Err(Failure::other(format!("{} bytes are too many", self.data.len()))),
-            // The error of an earlier datagram, or a route that has gone.
-            Err(error) if is_unreachable(error) || error == Errno::CONNREFUSED || error == Errno::NOBUFS => {
-                return Ok(None);
-            }
-            Err(error) => return Err(Failure::internal(format!("a datagram cannot be sent: {error}"))),
+        if !transmit(&self.socket, &self.data)? {
+            rest(began + timeout.min(LOOK), is_stopped);
+            return Ok(None);
         }
         let deadline = began + timeout;
         while !is_stopped() {
@@ -80,8 +75,11 @@ impl Echo {
                         let time = arrived.saturating_duration_since(began);
                         return Ok((time <= timeout).then_some(time));
                     }
-                    // The host has no such service.
-                    Err(Errno::CONNREFUSED) => return Ok(None),
+                    // The host has no such service. The wait keeps the pace of a test without a pause between its datagrams.
+                    Err(Errno::CONNREFUSED) => {
+                        rest(began + timeout.min(LOOK), is_stopped);
+                        return Ok(None);
+                    }
                     _ => {}
                 }
             }
@@ -121,6 +119,18 @@ mod tests {
     use std::net::UdpSocket;
 
     use super::*;
+
+    /// A refusal comes at once, and must not make a flood of a test without a pause.
+    #[test]
+    fn a_refusal_keeps_the_pace() {
+        let to = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port");
+        let mut echo = Echo::open(to, 24, &SocketOptions::default()).expect("a socket");
+        let began = now();
+        for _ in 0..3 {
+            assert_eq!(echo.probe(Duration::from_millis(50), &|| false), Ok(None));
+        }
+        assert!(now() - began >= Duration::from_millis(150));
+    }
 
     /// A service that returns a late datagram, a foreign number and a longer one before the right one.
     #[test]

@@ -9,6 +9,7 @@
 
 mod exchange;
 mod message;
+mod names;
 pub(super) mod order;
 mod resolv_conf;
 
@@ -22,6 +23,7 @@ use rand::rngs::OsRng;
 
 use self::exchange::{NoAnswer, ask};
 use self::message::{A, AAAA, Answer, MAX_ADDRESSES, NO_SUCH_NAME, Question, SERVER_FAILURE};
+pub(super) use self::names::Names;
 use self::resolv_conf::ResolvConf;
 use super::clock::now;
 use crate::http::{HttpError, IoLimits, literal, resolve};

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use rand::RngCore;
 use rand::rngs::OsRng;
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, SocketType, ipproto, recv, send};
+use rustix::net::{RecvFlags, SocketType, ipproto, recv};
 
 use super::clock::now;
 use super::icmp;
-use super::socket::{self, connect_to, is_unreachable};
+use super::socket::{self, connect_to, transmit};
 use super::target::{Version, address};
 use super::{Failure, Order, Results, Tell, result};
 use crate::readiness::{PollFlags, wait};
@@ -136,19 +136,9 @@ impl Pinger {
         self.sequence = self.sequence.wrapping_add(1);
         let request = icmp::request(self.to.is_ipv6(), self.identifier, self.sequence, self.size);
         let began = now();
-        match send(&self.socket, &request, SendFlags::NOSIGNAL) {
-            Ok(_) => {}
-            Err(Errno::MSGSIZE | Errno::INVAL) => {
-                return Err(Failure::other(format!("a request with {} bytes is too large", self.size)));
-            }
-            // An error of an earlier request, or a route that has gone: this one is lost.
-            Err(error) if !is_unreachable(error) && error != Errno::CONNREFUSED && error != Errno::NOBUFS => {
-                return Err(Failure::internal(format!("a request cannot be sent: {error}")));
-            }
-            Err(_) => {
-                rest(began + timeout.min(LOOK), is_stopped);
-                return Ok(None);
-            }
+        if !transmit(&self.socket, &request)? {
+            rest(began + timeout.min(LOOK), is_stopped);
+            return Ok(None);
         }
         let deadline = began + timeout;
         while !is_stopped() {
@@ -204,6 +194,7 @@ pub(super) fn run(order: &Order, tell: Tell<'_>) -> Result<Results, Failure> {
         number += 1;
         match time {
             Some(time) => tell(format_args!("reply {number} from {to}: {} ms", thousandths(microseconds(time)))),
+            None if order.is_stopped() => {}
             None => tell(format_args!("no reply {number} within {} ms", timeout.as_millis() as u64)),
         }
         Ok(time)
@@ -218,7 +209,7 @@ pub(super) fn run(order: &Order, tell: Tell<'_>) -> Result<Results, Failure> {
     Ok(results)
 }
 
-/// Probes a host so many times, and waits between the begins of two probes.
+/// Probes a host so many times, and waits between the begins of two probes. A probe that the stop cuts short is no loss.
 pub(super) fn repeat(
     order: &Order,
     count: u32,
@@ -228,7 +219,11 @@ pub(super) fn repeat(
     let (mut summary, is_stopped) = (Summary::default(), || order.is_stopped());
     for number in 1..=count {
         let next = now() + interval;
-        summary.add(probe()?);
+        let time = probe()?;
+        if time.is_none() && is_stopped() {
+            break;
+        }
+        summary.add(time);
         if number < count {
             rest(next, &is_stopped);
         }

@@ -4,7 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType, connect, getsockname, socket_with};
+use rustix::net::sockopt::{self, Ipv4PathMtuDiscovery};
+use rustix::net::{
+    AddressFamily, Protocol, SendFlags, SocketFlags, SocketType, connect, getsockname, send, socket_with,
+};
 
 use super::{Failure, Order};
 use crate::socket_options::SocketOptions;
@@ -27,6 +30,10 @@ pub(crate) fn open(
 ) -> Result<OwnedFd, Errno> {
     let family = if to.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
     let socket = socket_with(family, kind, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, protocol)?;
+    if to.is_ipv4() {
+        // A router with a smaller MTU passes a packet on in pieces: the host is the question, not the MTU.
+        sockopt::set_ip_mtu_discover(&socket, Ipv4PathMtuDiscovery::DONT)?;
+    }
     options.apply(&socket, to.is_ipv4()).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
     Ok(socket)
 }
@@ -51,6 +58,22 @@ pub(crate) fn connect_to(socket: &OwnedFd, to: SocketAddr) -> Result<IpAddr, Fai
     })?;
     let local = getsockname(socket).ok().and_then(|address| SocketAddr::try_from(address).ok());
     Ok(local.map_or(to.ip(), |local| local.ip()))
+}
+
+/// Sends a packet over a connected socket. Returns false if it is lost at once, because no route leads to the host.
+///
+/// # Errors
+/// The kernel cannot send such a packet at all.
+pub(crate) fn transmit(socket: &OwnedFd, packet: &[u8]) -> Result<bool, Failure> {
+    // The kernel reports an error of an earlier packet first, such as a limit of a router: the second attempt tells whether this
+    // packet can be sent.
+    let attempt = || send(socket, packet, SendFlags::NOSIGNAL);
+    match attempt().or_else(|_| attempt()) {
+        Ok(_) => Ok(true),
+        Err(Errno::MSGSIZE | Errno::INVAL) => Err(Failure::other(format!("{} bytes are too many", packet.len()))),
+        Err(error) if is_unreachable(error) || matches!(error, Errno::CONNREFUSED | Errno::NOBUFS) => Ok(false),
+        Err(error) => Err(Failure::internal(format!("no packet can be sent: {error}"))),
+    }
 }
 
 /// Returns true for the errors of a send or of a connect that mean: no route leads to the host.

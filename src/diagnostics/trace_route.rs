@@ -18,11 +18,12 @@ use nix::sys::socket::{
     ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt::Ipv4RecvErr, sockopt::Ipv6RecvErr,
 };
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, SocketType, recv, send, sockopt};
+use rustix::net::{RecvFlags, SocketType, recv, sockopt};
 
 use super::clock::now;
+use super::lookup::Names;
 use super::ping::{microseconds, thousandths};
-use super::socket::{self, connect_to, is_unreachable};
+use super::socket::{self, connect_to, transmit};
 use super::target::{Version, address};
 use super::{Failure, Order, Results, Tell, result};
 use crate::readiness::{PollFlags, wait};
@@ -40,6 +41,9 @@ const LOOK: Duration = Duration::from_millis(200);
 /// The origins of an error in the error queue: ICMP, and ICMPv6.
 const BY_ICMP: u8 = 2;
 const BY_ICMP6: u8 = 3;
+
+/// The type of ICMPv6 for a packet that is too big for the next link.
+const TOO_BIG_V6: u8 = 2;
 
 /// The meaning of an answer for the route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +77,8 @@ struct Try {
 struct Hop {
     /// The last answer.
     answer: Option<Answer>,
+    /// The name of the host that answered, if the name server tells one.
+    name: Option<String>,
     /// The time of each try; `None` without an answer.
     times: Vec<Option<Duration>>,
 }
@@ -97,9 +103,10 @@ impl Hop {
             None => "  *".to_owned(),
         };
         let times: String = self.times.iter().map(time).collect();
+        let name = self.name.as_ref().map(|name| format!("  {name}")).unwrap_or_default();
         match self.answer {
-            Some(Answer { from, meaning: Meaning::End, code }) => format!("{number:2}  {from}{times}  !{code}"),
-            Some(Answer { from, .. }) => format!("{number:2}  {from}{times}"),
+            Some(Answer { from, meaning: Meaning::End, code }) => format!("{number:2}  {from}{times}  !{code}{name}"),
+            Some(Answer { from, .. }) => format!("{number:2}  {from}{times}{name}"),
             None => format!("{number:2}{times}"),
         }
     }
@@ -110,16 +117,17 @@ pub(super) fn run(order: &Order, tell: Tell<'_>) -> Result<Results, Failure> {
     let to = address(order.text("Host"), Version::of(order), &order.stop)?;
     let hops = order.number("MaxHopCount", 30).clamp(1, 64);
     tell(format_args!("trace route to {to}, at most {hops} hops"));
-    let mut results = Results::new();
+    let (mut results, mut names) = (Results::new(), Names::new(order));
     let failed = |state: &'static str, reason: String, results: Results| Failure { state, reason, results };
     for number in 1..=hops {
-        let (hop, local) = match trace(order, to, number) {
+        let (mut hop, local) = match trace(order, to, number) {
             Ok(done) => done,
             Err(failure) => return Err(Failure { results, ..failure }),
         };
         if order.is_stopped() {
             break;
         }
+        hop.name = hop.answer.and_then(|answer| names.name_of(answer.from));
         tell(format_args!("{}", hop.line(number)));
         add(&mut results, number, &hop);
         match hop.answer.map(|answer| answer.meaning) {
@@ -141,12 +149,13 @@ pub(super) fn run(order: &Order, tell: Tell<'_>) -> Result<Results, Failure> {
 /// Adds a hop to the results, by the names of both data models.
 fn add(results: &mut Results, number: u32, hop: &Hop) {
     let from = hop.answer.map(|answer| answer.from.to_string()).unwrap_or_default();
+    let host = hop.name.as_ref().unwrap_or(&from);
     let code = hop.answer.map_or(0, |answer| answer.code);
     let times: Vec<String> = hop.milliseconds().map(|time| time.to_string()).collect();
     let times = times.join(",");
     for prefix in ["", "Hop"] {
         for (name, value) in [
-            ("Host", from.clone()),
+            ("Host", host.clone()),
             ("HostAddress", from.clone()),
             ("ErrorCode", code.to_string()),
             ("RTTimes", times.clone()),
@@ -167,12 +176,7 @@ fn trace(order: &Order, to: IpAddr, hop: u32) -> Result<(Hop, IpAddr), Failure> 
         let socket = open(to, hop as u8, &options).map_err(|error| socket::failure(&options, error))?;
         local = connect_to(&socket, SocketAddr::new(to, port))?;
         let began = now();
-        match send(&socket, &data, SendFlags::NOSIGNAL) {
-            Ok(_) => {}
-            Err(Errno::MSGSIZE) => return Err(Failure::other(format!("{} bytes are too many", data.len()))),
-            Err(error) if is_unreachable(error) || error == Errno::NOBUFS => {} // the time limit makes it a loss
-            Err(error) => return Err(Failure::internal(format!("a datagram cannot be sent: {error}"))),
-        }
+        let _ = transmit(&socket, &data)?; // the time limit makes a datagram that is lost at once a loss
         tries.push(Try { socket, began, answer: None });
         let limit = if number + 1 < count { timeout.min(PACE) } else { timeout };
         await_answers(&mut tries, to, began + limit, &|| order.is_stopped());
@@ -184,7 +188,7 @@ fn trace(order: &Order, to: IpAddr, hop: u32) -> Result<(Hop, IpAddr), Failure> 
     // The host itself counts more than a router that has answered another try.
     let host = tries.iter().filter_map(|tried| tried.answer).find(|(answer, _)| answer.meaning == Meaning::Host);
     let times = tries.iter().map(|tried| tried.answer.map(|(_, time)| time)).collect();
-    Ok((Hop { answer: host.or(last).map(|(answer, _)| answer), times }, local))
+    Ok((Hop { answer: host.or(last).map(|(answer, _)| answer), name: None, times }, local))
 }
 
 /// Opens a socket whose datagrams reach so many hops, and which reports the errors of routers.
@@ -243,14 +247,22 @@ fn read(socket: &OwnedFd, to: IpAddr, flags: PollFlags) -> Option<Answer> {
         Some(&mut control),
         MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT,
     );
-    message.ok()?.cmsgs().ok()?.find_map(|message| match message {
+    let Ok(message) = message else {
+        // The kernel had no room for the error itself. Read here, it does not end each later wait at once.
+        let _ = sockopt::socket_error(socket);
+        return None;
+    };
+    message.cmsgs().ok()?.find_map(|message| match message {
         ControlMessageOwned::Ipv4RecvErr(error, from) if error.ee_origin == BY_ICMP => {
             let from = IpAddr::from(Ipv4Addr::from(u32::from_be(from?.sin_addr.s_addr)));
             Some(Answer { from, meaning: meaning_v4(error.ee_type, error.ee_code), code: error.ee_code })
         }
         ControlMessageOwned::Ipv6RecvErr(error, from) if error.ee_origin == BY_ICMP6 => {
             let from = IpAddr::from(from?.sin6_addr.s6_addr);
-            Some(Answer { from, meaning: meaning_v6(error.ee_type, error.ee_code), code: error.ee_code })
+            // A smaller MTU on the way: the kernel divides the datagram of the next try.
+            let is_too_big = error.ee_type == TOO_BIG_V6;
+            let meaning = meaning_v6(error.ee_type, error.ee_code);
+            (!is_too_big).then_some(Answer { from, meaning, code: error.ee_code })
         }
         _ => None,
     })
@@ -281,7 +293,7 @@ mod tests {
     #[test]
     fn times_are_rounded_up_and_a_lost_try_is_zero() {
         let times = vec![Some(Duration::from_micros(1)), None, Some(Duration::from_micros(20_001))];
-        let hop = Hop { answer: None, times };
+        let hop = Hop { times, ..Hop::default() };
         assert_eq!(hop.milliseconds().collect::<Vec<_>>(), [1, 0, 21]);
         assert_eq!((hop.average(), Hop::default().average()), (11, 0));
         assert_eq!(hop.line(3), " 3  0.001 ms  *  20.001 ms");
@@ -290,12 +302,19 @@ mod tests {
     #[test]
     fn a_hop_has_the_names_of_both_models() {
         let answer = Answer { from: [192, 0, 2, 1].into(), meaning: Meaning::End, code: 13 };
-        let hop = Hop { answer: Some(answer), times: vec![None] };
+        let mut hop = Hop { answer: Some(answer), name: None, times: vec![None] };
         let mut results = Results::new();
         add(&mut results, 2, &hop);
         let get = |name: &str| results.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
         assert_eq!(get("RouteHops.2.Host"), Some("192.0.2.1"));
         assert_eq!((get("RouteHops.2.HopErrorCode"), get("RouteHops.2.HopRTTimes")), (Some("13"), Some("0")));
         assert_eq!(hop.line(2), " 2  192.0.2.1  *  !13");
+        hop.name = Some("router.example".into());
+        assert_eq!(hop.line(2), " 2  192.0.2.1  *  !13  router.example");
+        let mut results = Results::new();
+        add(&mut results, 2, &hop);
+        let hosts: Vec<&str> =
+            results.iter().filter(|(name, _)| name.contains("Host")).map(|(_, host)| host.as_str()).collect();
+        assert_eq!(hosts, ["router.example", "192.0.2.1", "router.example", "192.0.2.1"]);
     }
 }

@@ -96,6 +96,12 @@ impl DateTime {
         DateTime { local, nanoseconds: 0, digits: 0, zone }
     }
 
+    /// Returns the text of a time since the Unix epoch in UTC, to the microsecond (R315).
+    pub fn utc_to_microsecond(since_epoch: Duration) -> String {
+        let seconds = DateTime::from_unix(since_epoch.as_secs().try_into().unwrap_or(i64::MAX), 0).to_string();
+        format!("{}.{:06}Z", seconds.trim_end_matches('Z'), since_epoch.subsec_micros())
+    }
+
     /// Returns the time since boot, for a device without absolute time: `0001-01-01T00:00:00` plus the uptime in whole
     /// seconds, without a zone (R97, R326).
     pub fn since_boot(uptime: Duration) -> DateTime {

@@ -1,6 +1,7 @@
 //! Diagnostic tests: their life between the ACS and the device, and their measurements.
 
 mod network;
+mod tests_of_acs;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

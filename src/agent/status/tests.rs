@@ -60,6 +60,7 @@ fn failed() -> AgentStatus {
         reloads: ReloadLog::default(),
         sources: SourceProblems::default(),
         reboot: PlannedReboot::default(),
+        test: None,
     }
 }
 
@@ -99,6 +100,21 @@ requests UDP   port closed: none yet
 journal        durable in /var/lib/cpe-agent
 ";
     assert_eq!(text(&failed(), NOW), expected.replace("VERSION", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn a_test_that_runs_is_shown() {
+    let mut status = failed();
+    let test = RunningTest { object: "Device.IP.Diagnostics.IPPing.".into(), began: seconds(9_997), waiting: 0 };
+    status.test = Some(test.clone());
+    assert_eq!(line(&status, "test"), "Device.IP.Diagnostics.IPPing. since 3 s");
+    status.test = Some(RunningTest { waiting: 2, ..test });
+    assert_eq!(line(&status, "test"), "Device.IP.Diagnostics.IPPing. since 3 s; 2 more wait");
+    let json = StatusView { status: &status, now: NOW, zone: &LocalZone::utc() }.rows().json();
+    assert_eq!(
+        json["diagnosticTest"],
+        json!({ "object": "Device.IP.Diagnostics.IPPing.", "seconds": 3, "waiting": 2 })
+    );
 }
 
 #[test]
@@ -212,6 +228,7 @@ fn the_report_for_programs() {
         "endedTransfers": [],
         "software": [],
         "endedSoftware": [],
+        "diagnosticTest": null,
         "stun": null,
         "journal": { "directory": "/var/lib/cpe-agent", "durable": true, "error": null, "notices": [] },
     });

@@ -179,6 +179,7 @@ impl Device {
 
     /// Returns the values, and the questions that were asked for them.
     fn ask_device(&mut self, wanted: &Wanted, mode: Mode, now: Now) -> (Vec<Reading>, Vec<Query>) {
+        self.show_echo_counters();
         if !self.tree.has_sources() {
             return Default::default();
         }

@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// The types of a record (RFC 1035 §3.2.2, RFC 3596 §2.1).
 pub(super) const A: u16 = 1;
 const CNAME: u16 = 5;
+pub(super) const PTR: u16 = 12;
 pub(super) const AAAA: u16 = 28;
 
 /// The class of the Internet.
@@ -36,7 +37,7 @@ pub(super) const MAX_ADDRESSES: usize = 10;
 pub(super) const SERVER_FAILURE: u8 = 2;
 pub(super) const NO_SUCH_NAME: u8 = 3;
 
-/// A question for the addresses of a name.
+/// A question for the addresses of a name, or for the name of an address.
 #[derive(Debug)]
 pub(super) struct Question {
     id: u16,
@@ -54,6 +55,15 @@ pub(super) struct Answer {
     /// True if records are missing, which the same question over TCP brings.
     pub(super) truncated: bool,
     pub(super) addresses: Vec<IpAddr>,
+    /// The name that a record of type PTR gives, if it is one of a host.
+    pub(super) host: Option<String>,
+}
+
+/// The records that answer a question.
+#[derive(Default)]
+struct Found {
+    addresses: Vec<IpAddr>,
+    host: Option<String>,
 }
 
 /// The reason why a message is no usable answer.
@@ -109,11 +119,11 @@ impl Question {
         }
         let (authoritative, truncated) = (flags & AUTHORITATIVE != 0, flags & TRUNCATED != 0);
         // A truncated answer may end in the middle of a record, and is asked for again as a whole.
-        let addresses = match truncated {
-            true => Vec::new(),
-            false => self.addresses(message, rest, word(6)?).ok_or(Unusable::Malformed)?,
+        let Found { addresses, host } = match truncated {
+            true => Found::default(),
+            false => self.find(message, rest, word(6)?).ok_or(Unusable::Malformed)?,
         };
-        Ok(Answer { code, authoritative, truncated, addresses })
+        Ok(Answer { code, authoritative, truncated, addresses, host })
     }
 
     /// Returns the place behind the question of an answer; `None` if that is another one.
@@ -123,11 +133,11 @@ impl Question {
         is_same.then_some(at + 4)
     }
 
-    /// Returns the addresses of the name, and of the names that it is an alias of. Records of other names are ignored:
+    /// Returns the records of the name, and of the names that it is an alias of. Records of other names are ignored:
     /// the question was not about them.
-    fn addresses(&self, message: &[u8], start: usize, count: u16) -> Option<Vec<IpAddr>> {
+    fn find(&self, message: &[u8], start: usize, count: u16) -> Option<Found> {
         let mut owner = self.name.clone();
-        let mut addresses = Vec::new();
+        let mut found = Found::default();
         for _ in 0..MAX_ALIASES {
             let (mut at, mut alias) = (start, None);
             for _ in 0..count {
@@ -140,18 +150,20 @@ impl Question {
                 if class != INTERNET || name != owner {
                     continue;
                 }
-                if kind == self.kind && addresses.len() < MAX_ADDRESSES {
-                    addresses.push(address(data)?);
+                if kind == PTR && kind == self.kind {
+                    found.host = found.host.or_else(|| host(&name_at(message, data_at)?.0));
+                } else if kind == self.kind && found.addresses.len() < MAX_ADDRESSES {
+                    found.addresses.push(address(data)?);
                 } else if kind == CNAME {
                     alias = Some(name_at(message, data_at)?.0);
                 }
             }
             match alias {
-                Some(alias) if addresses.is_empty() => owner = alias,
+                Some(alias) if found.addresses.is_empty() && found.host.is_none() => owner = alias,
                 _ => break,
             }
         }
-        Some(addresses)
+        Some(found)
     }
 }
 
@@ -162,6 +174,22 @@ fn address(data: &[u8]) -> Option<IpAddr> {
         16 => Some(Ipv6Addr::from(<[u8; 16]>::try_from(data).ok()?).into()),
         _ => None,
     }
+}
+
+/// Returns a name as text; `None` if it is empty, or has other bytes than those of host names: the text is shown to people.
+fn host(name: &[u8]) -> Option<String> {
+    let (mut text, mut rest) = (String::new(), name);
+    while let [length, behind @ ..] = rest
+        && *length > 0
+    {
+        let (label, behind) = behind.split_at_checked((*length).into())?;
+        let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        let label = std::str::from_utf8(label).ok().filter(|label| label.as_bytes().iter().all(is_plain))?;
+        text.push_str(if text.is_empty() { "" } else { "." });
+        text.push_str(label);
+        rest = behind;
+    }
+    (!text.is_empty()).then_some(text)
 }
 
 fn u16_at(message: &[u8], at: usize) -> Option<u16> {

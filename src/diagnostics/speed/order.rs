@@ -76,8 +76,8 @@ impl Names {
         for (index, one) in measured.intervals.iter().enumerate() {
             let row = format!("IncrementalResult.{}.", index + 1);
             self.add_bytes(&mut results, &row, "", one);
-            results.push(result(&format!("{row}StartTime"), date(one.begin)));
-            results.push(result(&format!("{row}EndTime"), date(one.end)));
+            results.push(result(&format!("{row}StartTime"), DateTime::utc_to_microsecond(one.begin)));
+            results.push(result(&format!("{row}EndTime"), DateTime::utc_to_microsecond(one.end)));
         }
         results
     }
@@ -90,7 +90,7 @@ impl Names {
             ("BOMTime", transfer.span.begin),
             ("EOMTime", transfer.span.end),
         ] {
-            results.push(result(&format!("{object}{name}"), date(time)));
+            results.push(result(&format!("{object}{name}"), DateTime::utc_to_microsecond(time)));
         }
         self.add_bytes(results, object, "", &transfer.span);
     }
@@ -105,12 +105,6 @@ impl Names {
     }
 }
 
-/// Returns a time since the Unix epoch in UTC, to the microsecond (R315).
-fn date(time: Duration) -> String {
-    let seconds = DateTime::from_unix(time.as_secs().try_into().unwrap_or(i64::MAX), 0).to_string();
-    format!("{}.{:06}Z", seconds.trim_end_matches('Z'), time.subsec_micros())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,6 +112,9 @@ mod tests {
     /// R315: UTC, to the microsecond.
     #[test]
     fn dates_have_microseconds() {
-        assert_eq!(date(Duration::from_micros(1_207_753_265_000_456)), "2008-04-09T15:01:05.000456Z");
+        assert_eq!(
+            DateTime::utc_to_microsecond(Duration::from_micros(1_207_753_265_000_456)),
+            "2008-04-09T15:01:05.000456Z"
+        );
     }
 }

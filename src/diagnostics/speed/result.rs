@@ -1,10 +1,11 @@
 //! The results of a test by the definitions of TR-143.
 
 use std::net::IpAddr;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::counters::Counters;
 use super::recorder::{ConnectionState, Sample, State};
+use crate::diagnostics::clock::{now, since_epoch};
 
 /// The results of a test. Times count from the Unix epoch.
 #[derive(Clone, Debug, Default)]
@@ -59,10 +60,8 @@ struct WallClock {
 }
 
 impl WallClock {
-    #[expect(clippy::disallowed_methods, reason = "a driver: a measurement has its own clock")]
     fn read() -> WallClock {
-        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        WallClock { instant: Instant::now(), wall }
+        WallClock { instant: now(), wall: since_epoch() }
     }
 
     fn at(&self, instant: Instant) -> Duration {

@@ -4,7 +4,10 @@
 //! this namespace ── r1 ── r2 ── r3 ── host       10.9.1.0/24 … 10.9.4.0/24 and fd09:1::/64 … fd09:4::/64
 //! ```
 
-use std::process::{Command, Output};
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::support::agent::program;
 use crate::support::network::{in_own_network, sh};
@@ -49,6 +52,83 @@ fn in_network(test: &str, setup: &str, body: impl FnOnce()) {
         sh(&format!("{NETWORK} {setup} echo $r1 $r2 $r3 $host >/tmp/routers.$PPID"));
         body();
         sh("kill $(cat /tmp/routers.$PPID); rm /tmp/routers.$PPID");
+    });
+}
+
+/// Ctrl-C ends a ping with its summary, and a trace route with the hops so far.
+#[test]
+fn a_signal_ends_a_command_with_its_summary() {
+    in_network("a_signal_ends_a_command_with_its_summary", "", || {
+        let mut command = Command::new(program(env!("CARGO_BIN_EXE_cpe-agent")));
+        let mut ping = command.args(["ping", "10.9.4.2", "count=1000"]).stdout(Stdio::piped()).spawn().expect("a ping");
+        let mut text = String::new();
+        let mut lines = BufReader::new(ping.stdout.take().expect("piped"));
+        while !text.contains("reply 2 ") {
+            assert!(lines.read_line(&mut text).expect("a line") > 0, "{text}");
+        }
+        sh(&format!("kill -INT {}", ping.id()));
+        lines.read_to_string(&mut text).expect("the rest");
+        assert_eq!(ping.wait().expect("its end").code(), Some(0), "{text}");
+        let summary = text.lines().last().unwrap_or_default();
+        assert!(summary.contains(" received, 0 lost; least ") && !text.contains("no reply"), "{text}");
+    });
+}
+
+/// The name server of the device tells the names of routers, and an address without one stays a number.
+#[test]
+fn routers_have_names() {
+    in_network("routers_have_names", "", || {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("resolv.conf");
+        fs::write(&file, "nameserver 127.0.0.1\n").expect("a file");
+        sh(&format!("mount --bind {} /etc/resolv.conf", file.display()));
+        let silent = output("agent", "traceroute 10.9.4.2").0;
+        assert_eq!(hops(&silent).len(), 4, "{silent}");
+        let server = Command::new("dnsmasq")
+            .args([
+                "--keep-in-foreground",
+                "--no-resolv",
+                "--no-hosts",
+                "--log-facility=-",
+                "--user=root",
+                "--pid-file=",
+            ])
+            .args(["--host-record=one.example,10.9.1.1,fd09:1::1", "--host-record=host.example,10.9.4.2,fd09:4::2"])
+            .args(["--local=/arpa/"])
+            .stderr(Stdio::null())
+            .spawn();
+        let Ok(mut server) = server else { return skip_for_lack_of("dnsmasq") };
+        let end = Instant::now() + Duration::from_secs(5);
+        while output("agent", "lookup one.example").1 != Some(0) {
+            assert!(Instant::now() < end, "dnsmasq does not answer");
+        }
+        for host in ["10.9.4.2", "fd09:4::2"] {
+            let text = output("agent", &format!("traceroute {host}")).0;
+            let last: Vec<&str> = text.lines().skip(1).filter_map(|line| line.split_whitespace().last()).collect();
+            assert_eq!(last, ["one.example", "ms", "ms", "host.example"], "{text}");
+            assert_eq!(hops(&text).len(), 4);
+        }
+        let _ = server.kill();
+        let _ = server.wait();
+    });
+}
+
+/// A router with a smaller MTU ends no trace route, and divides the packets of a ping.
+#[test]
+fn a_small_mtu_on_the_way() {
+    let small = "enter $r2 ip link set dev b mtu 1300; enter $r3 ip link set dev a mtu 1300;";
+    in_network("a_small_mtu_on_the_way", small, || {
+        for host in ["10.9.4.2", "fd09:4::2"] {
+            let (text, status) = output("agent", &format!("traceroute {host} size=1400 timeout=500"));
+            assert_eq!((hops(&text).len(), status), (4, Some(0)), "{text}");
+            // A router divides the packets of IPv4. The first one of IPv6 may be lost: it tells the kernel the MTU.
+            let (text, status) = output("agent", &format!("ping {host} count=4 size=1400 interval=50 timeout=300"));
+            let is_whole =
+                text.contains("4 received, 0 lost") || host.contains(':') && text.contains("3 received, 1 lost");
+            assert!(status == Some(0) && is_whole, "{text}");
+            let (text, status) = output("agent", &format!("ping {host} count=1 size=65535"));
+            assert_eq!((text.lines().count(), status), (1, Some(2)), "no packet of IP is as long: {text}");
+        }
     });
 }
 

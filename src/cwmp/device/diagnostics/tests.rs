@@ -204,6 +204,23 @@ fn the_state_is_one_of_the_model() {
     assert_eq!((state("Complete"), state("Error_NoRouteToHost")), ("Complete".into(), "Error_Other".into()));
 }
 
+/// R312: a success is `Completed` in a model from before Device:2.13, but not that of a ping.
+#[test]
+fn an_older_model_has_an_older_word() {
+    const ECHO: &str = "Device.IP.Diagnostics.UDPEchoDiagnostics.";
+    let words = r#""enum": ["None", "Requested", "Complete", "Completed", "Error_Other"]"#;
+    for (version, word) in [("2.4", "Completed"), ("2.12", "Completed"), ("2.13", "Complete"), ("2.17", "Complete")] {
+        let state = format!(r#"{{ "DiagnosticsState": {{ "type": "string", "access": "readWrite", {words} }} }}"#);
+        let model = MODEL
+            .replace(r#""value": "2.17""#, &format!(r#""value": "{version}""#))
+            .replace(r#""IPPing": {"#, &format!(r#""UDPEchoDiagnostics": {state}, "IPPing": {{"#))
+            .replace(r#""Complete", "Error_Other"]"#, r#""Complete", "Completed", "Error_Other"]"#);
+        let (device, _) = device_with(&model, &[]);
+        assert_eq!(state_in_model(device.tree(), ECHO, "Complete"), word, "{version}");
+        assert_eq!(state_in_model(device.tree(), PING, "Complete"), "Complete", "{version}");
+    }
+}
+
 /// The ACS is not told of a test that it has not requested.
 #[test]
 fn a_local_test_raises_no_event() {

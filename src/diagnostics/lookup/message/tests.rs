@@ -49,7 +49,7 @@ fn addresses_are_those_of_the_name_and_of_its_aliases() {
     );
     let read = question().read(&message).expect("an answer");
     let addresses = [[192, 0, 2, 1], [192, 0, 2, 2]].map(IpAddr::from).to_vec();
-    assert_eq!(read, Answer { code: 0, authoritative: true, truncated: false, addresses });
+    assert_eq!(read, Answer { code: 0, authoritative: true, truncated: false, addresses, host: None });
     let many: Vec<Vec<u8>> = (0..40).map(|last| record(&NAME, A, &[192, 0, 2, last])).collect();
     let many: Vec<&[u8]> = many.iter().map(Vec::as_slice).collect();
     assert_eq!(question().read(&answer(0x8180, &many)).expect("an answer").addresses.len(), MAX_ADDRESSES);
@@ -121,4 +121,25 @@ fn no_truncation_and_no_changed_byte_is_a_panic() {
             let _ = question().read(&damaged);
         }
     }
+}
+
+#[test]
+fn the_name_of_an_address_is_that_of_a_host() {
+    let question = Question::new("1.2.0.192.in-addr.arpa", PTR, ID).expect("a name");
+    let named = |records: &[&[u8]]| {
+        let mut message = question.encode();
+        message[2] = 0x81;
+        message[7] = records.len() as u8;
+        records.iter().for_each(|record| message.extend(*record));
+        question.read(&message).expect("an answer").host
+    };
+    let router = b"\x06Router\x07example\x00";
+    assert_eq!(named(&[&record(&NAME, PTR, router)]).as_deref(), Some("router.example"));
+    // RFC 2317: the name is an alias in the zone of the owner of the addresses.
+    let alias = b"\x011\x040-25\xC0\x0E";
+    assert_eq!(named(&[&record(&NAME, CNAME, alias), &record(alias, PTR, router)]).as_deref(), Some("router.example"));
+    for odd in [&b"\x00"[..], b"\x03a\x1bb\x00", b"\x03<b>\x00", b"\x02\xC3\xBC\x00"] {
+        assert_eq!(named(&[&record(&NAME, PTR, odd)]), None, "no text for a terminal or an ACS: {odd:?}");
+    }
+    assert_eq!(named(&[&record(&NAME, A, &[192, 0, 2, 1])]), None);
 }

@@ -1,0 +1,220 @@
+//! Tests that the ACS requests together, the echo service of the device, and an agent without the rights of root.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
+
+use serde_json::Value as Json;
+
+use super::{COMPLETE, in_session, may_ping, set};
+use crate::gateway::{Model, SOON};
+use crate::rpc::gateway::{Gateway, QUIET};
+use crate::support::agent::program;
+use crate::support::network::in_own_network;
+use crate::support::port::closed_address;
+use crate::support::set_parameter_values;
+use crate::support::skip::skip_for_lack_of;
+
+const SERVICE: &str = "Device.IP.Diagnostics.UDPEchoConfig.";
+const ECHO: &str = "Device.IP.Diagnostics.UDPEchoDiagnostics.";
+const ROUTE: &str = "Device.IP.Diagnostics.TraceRoute.";
+const SELECTION: &str = "Device.IP.Diagnostics.ServerSelectionDiagnostics.";
+
+fn device() -> &'static Model {
+    &crate::gateway::TR_181
+}
+
+/// Returns a port of UDP that is free at the moment.
+fn free_port() -> u16 {
+    UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port()
+}
+
+/// Enables the echo service for this host, within a session after a boot.
+fn enable_service(gateway: &mut Gateway, source: &str, port: &str, plus: &str) {
+    in_session(gateway, |session| {
+        let values = [("SourceIPAddress", source), ("UDPPort", port), ("EchoPlusEnabled", plus), ("Enable", "1")];
+        set(session, SERVICE, &values);
+    });
+    gateway.agent.wait_for_log("echo service at UDP port", SOON);
+}
+
+/// Sends datagrams from this address of the host itself, and returns the answers that come.
+fn ask(from: Ipv4Addr, port: u16, datagrams: &[&[u8]]) -> Vec<Vec<u8>> {
+    let socket = UdpSocket::bind((from, 0)).expect("a port");
+    socket.set_read_timeout(Some(Duration::from_millis(300))).expect("a limit");
+    let mut answers = Vec::new();
+    for datagram in datagrams {
+        socket.send_to(datagram, (Ipv4Addr::LOCALHOST, port)).expect("sent");
+        let mut buffer = [0; 2000];
+        if let Ok(length) = socket.recv(&mut buffer) {
+            answers.push(buffer[..length].to_vec());
+        }
+    }
+    answers
+}
+
+/// The service answers its source alone, with as many bytes as it got, and counts from its enabling on.
+#[test]
+fn the_echo_service() {
+    let mut gateway = Gateway::new(device());
+    let port = free_port();
+    assert!(ask(Ipv4Addr::LOCALHOST, port, &[b"hello"]).is_empty(), "off by default");
+    enable_service(&mut gateway, "127.0.0.1", &port.to_string(), "1");
+    let request = [7; 40];
+    let answers = ask(Ipv4Addr::LOCALHOST, port, &[b"hello", &request]);
+    assert_eq!((answers[0].as_slice(), answers[1].len()), (&b"hello"[..], 40));
+    assert_eq!((&answers[1][..4], &answers[1][20..]), (&request[..4], &request[20..]));
+    assert_eq!(answers[1][4..8], 2_u32.to_be_bytes(), "TestRespSN: the second response");
+    assert!(ask(Ipv4Addr::new(127, 0, 0, 2), port, &[b"hello", &request]).is_empty(), "another host");
+    let value = |gateway: &Gateway, name: &str| gateway.agent.value(&format!("{SERVICE}{name}"));
+    for (name, expected) in [
+        ("PacketsReceived", "2"),
+        ("PacketsResponded", "2"),
+        ("BytesReceived", "61"),
+        ("BytesResponded", "61"),
+        ("EchoPlusSupported", "true"),
+    ] {
+        assert_eq!(value(&gateway, name), expected, "{name}");
+    }
+    let (first, last) = (value(&gateway, "TimeFirstPacketReceived"), value(&gateway, "TimeLastPacketReceived"));
+    assert!(
+        first.starts_with("20") && first.len() == "2008-04-09T15:01:05.123456Z".len() && first < last,
+        "{first} {last}"
+    );
+    gateway.agent.succeeds(&["set", &format!("{SERVICE}Enable=0")]);
+    gateway.agent.wait_for_log("no echo service", SOON);
+    assert!(ask(Ipv4Addr::LOCALHOST, port, &[b"hello"]).is_empty());
+    assert_eq!(value(&gateway, "PacketsReceived"), "2", "the counts stay until the service is enabled again");
+    gateway.agent.succeeds(&["set", &format!("{SERVICE}Enable=1")]);
+    let end = Instant::now() + SOON;
+    while value(&gateway, "PacketsReceived") != "0" {
+        assert!(Instant::now() < end, "the counts begin anew");
+    }
+    // Without a source there is no service for anyone.
+    gateway.agent.succeeds(&["set", &format!("{SERVICE}SourceIPAddress=")]);
+    gateway.agent.wait_for_log("no echo service without SourceIPAddress", SOON);
+    assert!(ask(Ipv4Addr::LOCALHOST, port, &[b"hello"]).is_empty());
+}
+
+/// A port that another program holds is opened once it is free.
+#[test]
+fn the_port_of_the_echo_service_is_taken() {
+    let mut gateway = Gateway::new(device());
+    let holder = UdpSocket::bind("0.0.0.0:0").expect("a port");
+    let port = holder.local_addr().expect("an address").port().to_string();
+    in_session(&mut gateway, |session| {
+        set(session, SERVICE, &[("SourceIPAddress", "127.0.0.1"), ("UDPPort", &port), ("Enable", "1")]);
+    });
+    gateway.agent.wait_for_log(&format!("no echo service at UDP port {port}"), SOON);
+    drop(holder);
+    let port = free_port().to_string();
+    gateway.agent.succeeds(&["set", &format!("{SERVICE}UDPPort={port}")]);
+    gateway.agent.wait_for_log(&format!("echo service at UDP port {port}"), SOON);
+}
+
+/// R311: tests that were requested in one session run one after the other, and none is lost; `status` shows the one that runs.
+#[test]
+fn several_tests_of_one_session() {
+    if !may_ping() {
+        return;
+    }
+    let mut gateway = Gateway::new(device());
+    let port = free_port().to_string();
+    enable_service(&mut gateway, "127.0.0.1", &port, "0");
+    in_session(&mut gateway, |session| {
+        let echo =
+            [("Host", "127.0.0.1"), ("Port", &port), ("NumberOfRepetitions", "3"), ("InterTransmissionTime", "500")];
+        set(session, ECHO, &[&echo[..], &[("DiagnosticsState", "Requested")]].concat());
+        set(session, ROUTE, &[("Host", "127.0.0.1"), ("DiagnosticsState", "Requested")]);
+        let hosts = [
+            ("HostList", "192.0.2.1.invalid,127.0.0.1"),
+            ("NumberOfRepetitions", "2"),
+            ("DiagnosticsState", "Requested"),
+        ];
+        set(session, SELECTION, &hosts);
+    });
+    let end = Instant::now() + SOON;
+    let running = loop {
+        let text = gateway.agent.succeeds(&["status", "--json"]);
+        let status: Json = serde_json::from_str(&text).expect("JSON");
+        if !status["diagnosticTest"].is_null() {
+            break status["diagnosticTest"].clone();
+        }
+        assert!(Instant::now() < end, "no test is shown: {text}");
+    };
+    assert_eq!((running["object"].as_str(), running["waiting"].as_u64()), (Some(ECHO), Some(2)), "{running}");
+    let mut left = BTreeSet::from([ECHO, ROUTE, SELECTION]);
+    while !left.is_empty() {
+        let (inform, _, mut session) = gateway.acs.next_session();
+        assert!(inform.xml.contains("8 DIAGNOSTICS COMPLETE"), "{}", inform.xml);
+        let before = left.len();
+        left.retain(|object| session.value(&format!("{object}DiagnosticsState")) != "Complete");
+        assert!(left.len() < before, "no event without an end");
+        session.end_session();
+    }
+    let value = |name: &str| gateway.agent.value(name);
+    assert_eq!(
+        (value(&format!("{ECHO}SuccessCount")), value(&format!("{ECHO}FailureCount"))),
+        ("3".into(), "0".into())
+    );
+    assert_eq!(value(&format!("{SERVICE}PacketsResponded")), "3");
+    assert_eq!(value(&format!("{ROUTE}RouteHopsNumberOfEntries")), "1");
+    assert_eq!(value(&format!("{ROUTE}RouteHops.1.HostAddress")), "127.0.0.1");
+    assert_eq!(value(&format!("{SELECTION}FastestHost")), "127.0.0.1");
+    gateway.acs.expect_no_session(QUIET);
+}
+
+/// R311: what fails ends with its state, not with `Complete`.
+#[test]
+fn tests_that_fail() {
+    let mut gateway = Gateway::new(device());
+    let closed = closed_address().port().to_string();
+    for (object, inputs, state) in [
+        (ECHO, &[("Host", "no-such-host.invalid")][..], "Error_CannotResolveHostName"),
+        (ECHO, &[("Host", "127.0.0.1"), ("Port", &closed), ("Timeout", "50")], "Complete"),
+        (ROUTE, &[("Host", "no-such-host.invalid")], "Error_CannotResolveHostName"),
+        (ROUTE, &[("Host", "127.0.0.1"), ("ProtocolVersion", "IPv6")], "Error_CannotResolveHostName"),
+        (SELECTION, &[("HostList", "no-such-host.invalid"), ("Protocol", "UDP Echo")], "Error_CannotResolveHostName"),
+    ] {
+        in_session(&mut gateway, |session| {
+            set(session, object, &[inputs, &[("DiagnosticsState", "Requested")]].concat());
+        });
+        gateway.acs.expect_session(COMPLETE, |_, session| {
+            assert_eq!(session.value(&format!("{object}DiagnosticsState")), state, "{object} {inputs:?}");
+        });
+    }
+    in_session(&mut gateway, |session| {
+        assert_eq!(session.value(&format!("{ECHO}SuccessCount")), "0");
+        let hops = format!("{ROUTE}MaxHopCount");
+        session.refuses(&set_parameter_values(&[(&hops, "xsd:unsignedInt", "65")], ""), 9003); // R316
+        let size = format!("{ECHO}DataBlockSize");
+        session.refuses(&set_parameter_values(&[(&size, "xsd:unsignedInt", "65536")], ""), 9003);
+    });
+}
+
+/// Without the rights of root a trace route works, and a ping says what it lacks.
+#[test]
+fn commands_without_the_rights_of_root() {
+    in_own_network("diagnostics::tests_of_acs::commands_without_the_rights_of_root", || {
+        let directory = tempfile::tempdir().expect("a directory");
+        let copy = directory.path().join("cpe-agent");
+        std::fs::copy(program(env!("CARGO_BIN_EXE_cpe-agent")), &copy).expect("a copy");
+        let open = |path: &std::path::Path| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("readable");
+        };
+        open(directory.path());
+        open(&copy);
+        let run = |arguments: &[&str]| {
+            let nobody = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+            std::process::Command::new("setpriv").args(nobody).arg(&copy).args(arguments).output()
+        };
+        let Ok(route) = run(&["traceroute", "127.0.0.1"]) else { return skip_for_lack_of("setpriv") };
+        assert!(route.status.success(), "{}", String::from_utf8_lossy(&route.stderr));
+        let ping = run(&["ping", "127.0.0.1", "count=1"]).expect("a ping");
+        let told = String::from_utf8_lossy(&ping.stderr).into_owned();
+        assert!(ping.status.code() == Some(2) && told.contains("it does not run as root"), "{told}");
+        crate::support::network::sh("sysctl -qw net.ipv4.ping_group_range='0 65534'");
+        assert!(run(&["ping", "127.0.0.1", "count=1"]).expect("a ping").status.success(), "a group of the range");
+    });
+}
