@@ -35,8 +35,9 @@ from pathlib import Path
 
 from official import Model, ModelError
 
-# The agent does not support alias-based addressing, so no object has these parameters.
-NEVER = {"Alias"}
+# The parameter by which a path may name an instance. Each table has it that has it officially, whatever else is selected. The
+# agent gives each instance its first value, and checks the others.
+ALIAS = "Alias"
 NULL = {
     "string": "", "int": "0", "unsignedInt": "0", "long": "0", "unsignedLong": "0",
     "boolean": "false", "dateTime": "0001-01-01T00:00:00Z", "base64": "", "hexBinary": "", "decimal": "0",
@@ -261,6 +262,7 @@ class Generator:
         for parameter in item.parameters.values():
             name = parameter.name
             wanted = name not in section.without if section.only is None else name in section.only
+            wanted = wanted or (name == ALIAS and name not in section.without)
             if name in section.deprecated or (is_current(parameter) and wanted):
                 if self.counted(item, name) != "":
                     yield parameter
@@ -401,7 +403,7 @@ class Generator:
 
 
 def is_current(parameter):
-    return parameter.status == "current" and not parameter.command and parameter.name not in NEVER
+    return parameter.status == "current" and not parameter.command
 
 
 def unknown(name, known, kind):

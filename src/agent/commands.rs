@@ -14,7 +14,7 @@ use super::inbox::Inbox;
 use super::status::LatestStatus;
 use crate::clock::Now;
 use crate::control::{self, CommandResult, LocalTransfer, PendingRequest, Request};
-use crate::cwmp::device::{Author, Changed, Device};
+use crate::cwmp::device::{Author, Changed, Device, unfit_aliases};
 use crate::cwmp::event::{ConfirmedBy, Cumulative, Event, EventCode};
 use crate::cwmp::fault::Fault;
 use crate::cwmp::rules;
@@ -58,7 +58,8 @@ impl Agent {
         let Some((request, reply)) = command.take() else { return };
         let answer = match request {
             Request::Get(request) => {
-                let failure = self.device.refresh(&Wanted::values(request.paths.clone()), now);
+                let paths = self.device.numbered(request.paths.clone(), now);
+                let failure = self.device.refresh(&Wanted::values(paths), now);
                 return reply.send(failure.map_or_else(|| get::get(&self.device, &request), Err));
             }
             Request::Source { paths, json } => {
@@ -230,24 +231,29 @@ fn set(device: &mut Device, assignments: &[(String, Secret)], now: Now) -> Resul
     if assignments.iter().any(|(name, _)| device.requests_state(name)) {
         device.refresh_software(now);
     }
-    device.refresh(&Wanted::changes(assignments.iter().map(|(name, _)| name.clone()).collect()), now);
+    let paths = device.numbered(assignments.iter().map(|(name, _)| name.clone()).collect(), now);
+    device.refresh(&Wanted::changes(paths), now);
     // The same type as in `cwmp::rpc::set_parameter_values`, since each is compiled anew.
     let mut names: HashSet<Cow<'_, str>> = HashSet::new();
     let mut changes = Vec::with_capacity(assignments.len());
     let mut refused = Vec::new();
     let patterns = PatternCache::default();
     for (name, text) in assignments {
-        // With two values for one name, the result would depend on their request.
-        if !names.insert(name.into()) {
-            refused.push(format!("{name}: it is in the list more than once"));
-        }
-        match check_assignment(device, name, text.expose(), &patterns) {
-            Ok(value) => changes.push(Change::Set(name.clone(), value)),
+        // A name without an instance is unknown, which the check tells.
+        let path = device.tree().by_number(name).unwrap_or(name.into());
+        match check_assignment(device, &path, text.expose(), &patterns) {
+            Ok(value) => changes.push(Change::Set(path.clone().into_owned(), value)),
             // The loop goes on, so that the operator sees all errors at once.
             Err(reason) => refused.push(reason),
         }
+        // With two values for one name, the result would depend on their request.
+        if !names.insert(path.into_owned().into()) {
+            refused.push(format!("{name}: it is in the list more than once"));
+        }
     }
-    refused.extend(device.unready_tests(&changes).into_iter().map(|fault| format!("{}: {}", fault.name, fault.text)));
+    let taken = unfit_aliases(device.tree(), &changes).map_err(|error| error.to_string())?;
+    let unfit = device.unready_tests(&changes).into_iter().chain(taken);
+    refused.extend(unfit.map(|fault| format!("{}: {}", fault.name, fault.text)));
     if !refused.is_empty() {
         return Err(join_reasons(refused));
     }
@@ -302,21 +308,23 @@ const DENIED: &str = "its access list reserves it for the ACS";
 /// Creates an instance. Its number is the output.
 fn add(device: &mut Device, table: &str, now: Now) -> Result<LocalChange, String> {
     let error_text = |device: &Device, error| path_error_text(device, table, error);
-    let path = Path::parse(table).map_err(|error| error_text(device, error))?;
-    device.refresh(&Wanted::instances(vec![table.to_owned()]), now);
-    device.tree().check_add(&path).map_err(|error| error_text(device, error))?;
+    let paths = device.numbered(vec![table.to_owned()], now);
+    device.refresh(&Wanted::instances(paths), now);
+    let (path, ..) = device.tree().new_instance(table).map_err(|error| error_text(device, error))?;
     // R204: the access list does not restrict the creation of instances.
     let added = device.add_instance(table, Vec::new(), Author::Other, now);
     let (number, Changed { notify, .. }) = added.map_err(|fault| local_reason(&fault))?;
-    log::info!("added locally: {table}{number}.");
+    log::info!("added locally: {path}{number}.");
     Ok(LocalChange { output: format!("{number}\n"), notify })
 }
 
 /// Deletes an instance. A parameter in it that is reserved for the ACS prevents that (R204).
 fn delete(device: &mut Device, instance: &str, now: Now) -> Result<LocalChange, String> {
     let error_text = |device: &Device, error| path_error_text(device, instance, error);
-    let path = Path::parse(instance).map_err(|error| error_text(device, error))?;
-    device.refresh(&Wanted::instances(vec![instance.to_owned()]), now);
+    let paths = device.numbered(vec![instance.to_owned()], now);
+    device.refresh(&Wanted::instances(paths), now);
+    let instance = device.tree().by_number(instance).map_err(|error| error_text(device, error))?.into_owned();
+    let path = Path::parse(&instance).map_err(|error| error_text(device, error))?;
     device.tree().check_delete(&path).map_err(|error| error_text(device, error))?;
     let mut denied = None;
     let visited = device.tree().visit_values(&path, &mut |parameter| {
@@ -328,7 +336,7 @@ fn delete(device: &mut Device, instance: &str, now: Now) -> Result<LocalChange, 
     if let Some(reason) = denied {
         return Err(reason);
     }
-    let deleted = device.delete_instance(instance, Vec::new(), Author::Other, now);
+    let deleted = device.delete_instance(&instance, Vec::new(), Author::Other, now);
     let Changed { notify, .. } = deleted.map_err(|fault| local_reason(&fault))?;
     log::info!("deleted locally: {instance}");
     Ok(LocalChange { output: String::new(), notify })

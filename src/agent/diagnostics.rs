@@ -191,6 +191,8 @@ impl Agent {
 
     /// Returns the names by which the kernel may know the interface of this path, the likeliest first; none for the empty path.
     fn devices_of(&mut self, path: &str, now: Now) -> Vec<String> {
+        // A weak reference has the text of the ACS, which may be one with aliases (R321).
+        let path = self.device.tree().by_number(path).unwrap_or(path.into()).into_owned();
         let path = path.trim_end_matches('.');
         if path.is_empty() {
             return Vec::new();

@@ -10,14 +10,14 @@ use crate::clock::{Clock, Now};
 use crate::control::CommandResult;
 use crate::cwmp::device::{Device, Growth, JournalError, JournalWriter};
 use crate::model::Loaded;
-use crate::model::path::Path;
 use crate::model::schema::{Omitted, Spec};
 use crate::model::tree::{Reading, Wanted};
 use crate::sources::DeviceSources;
 
 /// Returns how the parameters at and below these paths come by their values.
 pub(super) fn describe(device: &mut Device, paths: &[String], json: bool, now: Now) -> CommandResult {
-    let readings = device.explain(&Wanted::values(paths.to_vec()), now);
+    let numbered = device.numbered(paths.to_vec(), now);
+    let readings = device.explain(&Wanted::values(numbered), now);
     let (mut text, mut entries) = (String::new(), Vec::new());
     for path_text in paths {
         let error_text = |error| path_error_text(device, path_text, error);
@@ -31,15 +31,16 @@ pub(super) fn describe(device: &mut Device, paths: &[String], json: bool, now: N
         if is_omitted {
             continue;
         }
-        let path = Path::parse(path_text).map_err(error_text)?;
-        let visited = device.tree().visit_values(&path, &mut |parameter| {
-            if text.len() > MAX_OUTPUT {
-                return;
-            }
-            let reading = readings.iter().find(|reading| reading.name == parameter.name);
-            let value = parameter.value().to_string();
-            let entry = Entry { name: parameter.name, value: &value, spec: parameter.spec, reading };
-            if json { entries.push(entry.json()) } else { entry.write(&mut text) }
+        let visited = device.tree().visit_paths(path_text, false, &mut |path, form| {
+            device.tree().visit_values(path, &mut |parameter| {
+                if text.len() > MAX_OUTPUT {
+                    return;
+                }
+                let reading = readings.iter().find(|reading| reading.name == parameter.name);
+                let (name, value) = (form.of(parameter.name), parameter.value().to_string());
+                let entry = Entry { name: &name, value: &value, spec: parameter.spec, reading };
+                if json { entries.push(entry.json()) } else { entry.write(&mut text) }
+            })
         });
         visited.map_err(error_text)?;
         if text.len() > MAX_OUTPUT {

@@ -7,6 +7,7 @@
 //! Most of the time there is no recording, and each function returns at once. A client that reads too slowly loses entries, and the
 //! session never waits for it.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use crate::cwmp::session_error::SessionError;
 use crate::cwmp::soap;
 use crate::model::change::Change;
 use crate::model::date_time::DateTime;
+use crate::model::path::with_any_numbers;
 use crate::model::tree::Tree;
 use crate::trace;
 
@@ -140,7 +142,12 @@ impl Agent {
 
 /// Returns true for the name of a parameter that is hidden or unknown, or that says that it is a secret.
 pub(crate) fn is_secret(tree: &Tree, name: &str) -> bool {
-    soap::is_secret_name(name) || tree.parameter(name).map_or(true, |parameter| parameter.spec.hidden)
+    let is_hidden = match with_any_numbers(name) {
+        Cow::Borrowed(name) => tree.parameter(name).map_or(true, |parameter| parameter.spec.hidden),
+        // The instance of an alias may not be present yet, and all have the same description.
+        Cow::Owned(example) => tree.schema().description(&example).is_none_or(|spec| spec.hidden),
+    };
+    soap::is_secret_name(name) || is_hidden
 }
 
 /// Returns the full path of a file: a replay runs in another directory.

@@ -11,6 +11,7 @@
 
 pub(crate) mod management_server;
 
+mod addressing;
 mod changing;
 mod confirmation;
 mod diagnostics;
@@ -30,6 +31,7 @@ mod unfinished;
 
 use serde_json::Value as Json;
 
+pub(crate) use self::addressing::{Created, unfit_aliases};
 use self::changing::DeviceChange;
 pub use self::changing::{Changed, Prepared, Refusal, RenamedRow};
 pub use self::confirmation::{Confirmation, Obstacle, TakenBack};
@@ -132,6 +134,7 @@ impl Device {
         }
         state.totals = totals;
         tree.set_with_omitted(false);
+        tree.set_addressing(management_server::addressing(&tree));
         // A pending notification of a parameter that the model no longer has could never be sent, and its
         // 4 VALUE CHANGE would go out without a parameter, which R101 forbids.
         state.drop_changes(|name| tree.parameter(name).is_err());
@@ -174,6 +177,7 @@ impl Device {
             let _ = tree.apply(&row);
         }
         tree.set_with_omitted(false);
+        tree.set_addressing(management_server::addressing(&tree));
         self.unstored = tree.unstored_numbers();
         self.sources.forget_answers();
         let pinned = self.pinned_values();
@@ -253,7 +257,7 @@ impl Device {
         for change in decided {
             self.check_stop()?;
             if self.is_change(&change, author) {
-                changes.push(change);
+                changes.extend(self.tree.row_with_alias(&change).into_iter().chain([change]));
             }
         }
         let active = author == Author::Other
@@ -367,7 +371,8 @@ impl Device {
         match change {
             // A default that the ACS sets explicitly is stored, too. Otherwise a later firmware with another default
             // would silently replace the value that the ACS has chosen (R171).
-            Change::Set(name, value) => self.tree.parameter(name).is_ok_and(|parameter| {
+            // A parameter that is not present is that of an instance that the same record creates.
+            Change::Set(name, value) => self.tree.parameter(name).map_or(true, |parameter| {
                 let pins = author == Author::Acs && parameter.spec.writable && !parameter.is_changed();
                 pins || parameter.stored() != *value
             }),

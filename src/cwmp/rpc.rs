@@ -30,7 +30,7 @@ use super::version::Version;
 use crate::clock::Now;
 use crate::model::actions::Actions;
 use crate::model::path::{MAX_LENGTH, PathError};
-use crate::model::tree::{Parameter, Tree, Wanted};
+use crate::model::tree::{NameForm, Parameter, Wanted};
 use crate::model::value::ValueError;
 
 /// A function that executes one request: it reads the arguments, changes the device, and writes the arguments of the
@@ -137,12 +137,17 @@ fn refresh(
         Ok(name) => Some(name.into_owned()),
         Err(_) => member.text().map(|name| name.into_owned()),
     };
-    device.refresh(&wanted(members.filter_map(name).collect()), now)
+    let names = device.numbered(members.filter_map(name).collect(), now);
+    device.refresh(&wanted(names), now)
 }
 
 /// Reads from the device the instances that a path names.
 fn refresh_instances(path: &str, device: &mut Device, now: Now) -> Option<String> {
-    device.tree().has_sources().then(|| device.refresh(&Wanted::instances(vec![path.to_owned()]), now)).flatten()
+    if !device.tree().has_sources() {
+        return None;
+    }
+    let paths = device.numbered(vec![path.to_owned()], now);
+    device.refresh(&Wanted::instances(paths), now)
 }
 
 /// Returns an error if a source has failed without which a request for its values fails.
@@ -153,30 +158,52 @@ fn check_sources(failure: Option<String>) -> Result<(), Fault> {
     failure.map_or(Ok(()), |reason| Err(Fault::because(FaultCode::InternalError, reason)))
 }
 
-/// Writes each parameter of the names in the array `ParameterNames` of a request.
+/// Calls `write` with each parameter to which the names in the array `ParameterNames` of a request lead, and with the form of the
+/// names in the response, while the response has room.
 ///
 /// # Errors
 /// An invalid or unknown name, or a response that becomes too large (R183, R211).
-fn write_parameters(
+fn for_each_parameter(
     request: Element<'_>,
-    tree: &Tree,
+    device: &Device,
     list: &mut ArrayWriter<'_>,
-    write: fn(&Parameter<'_>, &mut ArrayWriter<'_>),
+    write: fn(&Parameter<'_>, &mut NameForm<'_>, &mut ArrayWriter<'_>),
 ) -> Result<(), Fault> {
+    let (tree, by_alias) = (device.tree(), device.names_by_alias());
     let mut finder = tree.finder();
     for name in request.nonempty_members("ParameterNames")? {
         let name = name
             .text()
             .ok_or_else(|| Fault::because(FaultCode::InvalidArguments, "a parameter name must be a text"))?;
-        let visited = finder.visit(&name, &mut |parameter| {
+        let mut form = NameForm::below(tree, &name, by_alias);
+        let mut visited = finder.visit(&name, &mut |parameter| {
             if has_room(list) {
-                write(parameter, list);
+                write(parameter, &mut form, list);
             }
         });
+        if matches!(visited, Err(PathError::AliasUnsupported | PathError::WildcardUnsupported)) {
+            visited = tree.visit_paths(&name, by_alias, &mut |path, form| {
+                tree.visit_values(path, &mut |parameter| {
+                    if has_room(list) {
+                        write(parameter, form, list);
+                    }
+                })
+            });
+        }
         visited.map_err(|error| fault_of_name(&name, error))?;
         check_size(list)?;
     }
     Ok(())
+}
+
+/// Writes a parameter with its value, both in the form of the response.
+fn write_value(parameter: &Parameter<'_>, form: &mut NameForm<'_>, list: &mut ArrayWriter<'_>) {
+    let (kind, name) = (parameter.wire_type().name(), form.of(parameter.name));
+    match form.value(parameter) {
+        Some(value) => list.parameter_value(&name, kind, &value),
+        // Written straight from the tree: a copy of all values would double the memory that the request takes.
+        None => parameter.with_value(|value| list.parameter_value(&name, kind, value)),
+    }
 }
 
 /// Returns true if the response has room for another entry. One partial path may stand for the whole tree, so that the walks

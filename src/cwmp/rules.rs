@@ -5,7 +5,7 @@ use super::diagnostics::{CANCELED, REQUESTED, Test, object_of_state, test_at};
 use super::event::EventCode;
 use super::software::{check_state_request, execution_unit};
 use crate::model::actions::Actions;
-use crate::model::path::Path;
+use crate::model::path::{Path, with_any_numbers};
 use crate::model::tree::{SetError, Tree};
 use crate::model::value::{Value, ValueError};
 use crate::url::Url;
@@ -67,8 +67,8 @@ fn inform_parameter(tree: &Tree, name: &str, text: &str) -> Result<(), SetError>
     if !name.ends_with(".ParameterName") || text.is_empty() {
         return Ok(());
     }
-    // The pattern with instance numbers in place of the wildcards must be a valid name; the instances need not exist yet.
-    let example = text.replace(".*.", ".1.");
+    // With instance numbers in place of wildcards and aliases, it must be a valid name; the instances need not exist yet.
+    let example = with_any_numbers(text);
     if Path::parse(&example).map_or(true, |path| path.is_partial()) {
         return prohibited("a full parameter name is needed, with * in place of instance numbers at most");
     }

@@ -141,6 +141,7 @@ impl<'a> SchemaBuilder<'a> {
             omitted: self.omitted.into(),
         };
         schema.omit_counters();
+        schema.find_aliases();
         // At the end, since a target may stand behind the parameter that refers to it.
         for (file, pointer, reference) in &self.targets {
             let is_known = |table: &str| schema.has_table(table) || self.removed.has(table_path(table));
@@ -270,7 +271,7 @@ impl<'a> SchemaBuilder<'a> {
         // The device makes the rows of its sources. AddObject and DeleteObject can where the model says how.
         let is_open = !has_source || self.sources.can_add(node);
         let writable = self.note(self.writable(raw)).unwrap_or_default() && is_open;
-        TableSpec { children, index, scope: scope as u32, writable, max_entries }
+        TableSpec { children, index, scope: scope as u32, writable, max_entries, alias: None }
     }
 
     /// Builds the template of a table. It is not a node of its own: access and limits belong to the table.

@@ -1,18 +1,22 @@
 //! Parameter and object names as the ACS writes them (TR-069 A6 §A.2.2).
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// The longest name in characters (`string(256)`, R176).
 pub const MAX_LENGTH: usize = 256;
 
+/// The longest alias of an instance in characters (R318).
+pub const MAX_ALIAS: usize = 64;
+
 /// A well-formed name: a full parameter name (`Device.A.B`) or a partial path (`Device.A.`, or the empty string for the
-/// whole tree). A [`Tree`](super::tree::Tree) decides if a parameter or object of that name is present.
+/// whole tree), with numbers for the instances. A [`Tree`](super::tree::Tree) decides if a parameter or object of that name
+/// is present, and finds the numbers for a name with aliases or wildcards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Path<'a>(&'a str);
 
 impl<'a> Path<'a> {
-    /// Checks length and syntax, and rejects the addressing modes that this CPE does not support: aliases (R317) and
-    /// instance wildcards (R322).
+    /// Checks length and syntax, and rejects aliases (R317) and instance wildcards (R322): a path is one of numbers.
     pub fn parse(text: &'a str) -> Result<Path<'a>, PathError> {
         // The limit counts characters. Names are ASCII as a rule, so the bytes decide without a pass over the text.
         if text.len() > MAX_LENGTH && text.chars().count() > MAX_LENGTH {
@@ -45,11 +49,9 @@ impl<'a> Path<'a> {
 
 fn check_segment(segment: &str) -> Result<(), PathError> {
     if segment.starts_with('[') {
-        // R317: a CPE without alias support answers such a path with fault 9005, as any invalid name.
         return Err(PathError::AliasUnsupported);
     }
     if segment == "*" {
-        // R322: a CPE without instance wildcards answers them with fault 9005.
         return Err(PathError::WildcardUnsupported);
     }
     if instance_number(segment).is_some() || is_name(segment) {
@@ -62,6 +64,25 @@ fn check_segment(segment: &str) -> Result<(), PathError> {
 pub(super) fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}
+
+/// Returns the alias that a segment `[alias]` writes (R317, R318).
+pub(super) fn alias(segment: &str) -> Option<&str> {
+    segment.strip_prefix('[')?.strip_suffix(']').filter(|text| is_alias(text))
+}
+
+/// Returns true if `text` may be the alias of an instance: a letter, then letters, digits, `_` and `-` (R318).
+pub(super) fn is_alias(text: &str) -> bool {
+    text.len() <= MAX_ALIAS && is_name(text) && !text.starts_with('_')
+}
+
+/// Returns a name with a number in place of each alias and each wildcard, for rules that hold for all instances alike.
+pub fn with_any_numbers(name: &str) -> Cow<'_, str> {
+    if !name.contains(['[', '*']) {
+        return name.into();
+    }
+    let number = |segment| if segment == "*" || alias(segment).is_some() { "1" } else { segment };
+    name.split('.').map(number).collect::<Vec<&str>>().join(".").into()
 }
 
 /// Returns the instance number that `text` writes: 1 or greater, without leading zeros.
@@ -80,10 +101,14 @@ pub enum PathError {
     TooLong,
     /// The text is not a sequence of names and instance numbers separated by dots.
     Syntax,
-    /// `[alias]` in place of an instance number.
+    /// `[alias]` in place of an instance number, where only numbers are accepted.
     AliasUnsupported,
-    /// `*` in place of an instance number.
+    /// `*` in place of an instance number, where it is not accepted.
     WildcardUnsupported,
+    /// The alias is that of another instance.
+    AliasTaken,
+    /// The text is no alias.
+    NoAlias,
     /// No parameter or object of that name is present.
     Unknown,
     /// A partial path where a full parameter name is needed.
@@ -109,6 +134,8 @@ impl fmt::Display for PathError {
             PathError::Syntax => "the name is not well formed",
             PathError::AliasUnsupported => "alias-based addressing is not supported",
             PathError::WildcardUnsupported => "instance wildcards are not supported",
+            PathError::AliasTaken => "another instance has this alias",
+            PathError::NoAlias => "an alias is a letter, then letters, digits, `_` and `-`, 64 characters at most",
             PathError::Unknown => "no such parameter or object",
             PathError::NotAParameter => "a full parameter name is needed here",
             PathError::NotAnObject => "a partial path is needed here",

@@ -53,6 +53,9 @@ impl Omitted {
 /// The number of a node.
 pub(super) type NodeId = u32;
 
+/// The name of the parameter by which a path may name an instance (R317).
+pub(super) const ALIAS: &str = "Alias";
+
 /// The number of the root object, which is the first node.
 pub(super) const ROOT: NodeId = 0;
 
@@ -134,6 +137,8 @@ pub(super) struct TableSpec {
     pub(super) writable: bool,
     /// The most instances; `u32::MAX` without `maxEntries` in the file.
     pub(super) max_entries: u32,
+    /// The slot of the parameter `Alias` in an instance, by which a path may name the instance (R317).
+    pub(super) alias: Option<u32>,
 }
 
 /// The number of values and tables that a scope holds.
@@ -294,6 +299,14 @@ impl Schema {
         children.is_none().then_some(node)
     }
 
+    /// Returns the description of a parameter, in whose name numbers stand for any instance.
+    pub fn description(&self, name: &str) -> Option<&Spec> {
+        match self.node(self.node_at(name).filter(|_| !name.ends_with('.'))?).kind {
+            NodeKind::Parameter { spec, .. } => Some(self.spec(spec)),
+            _ => None,
+        }
+    }
+
     /// Returns true if the instances of a table are the rows of a source.
     pub(super) fn has_rows(&self, node: NodeId) -> bool {
         self.bindings.as_ref().is_some_and(|bindings| bindings.table(node).is_some())
@@ -340,6 +353,20 @@ impl Schema {
                     let counters: Vec<NodeId> = children.range().filter(counts).collect();
                     counters.into_iter().for_each(|id| self.nodes[id as usize].is_omitted = true);
                 }
+            }
+        }
+    }
+
+    /// Notes in each table the slot of the parameter by which a path may name an instance (R317).
+    pub(super) fn find_aliases(&mut self) {
+        for node in 0..self.nodes.len() {
+            let NodeKind::Table(mut table) = self.nodes[node].kind else { continue };
+            let found = self.child(table.children, ALIAS).map(|id| self.node(id).kind);
+            if let Some(NodeKind::Parameter { slot, spec }) = found
+                && self.spec(spec).wire_type() == Type::String
+            {
+                table.alias = Some(slot);
+                self.nodes[node].kind = NodeKind::Table(table);
             }
         }
     }

@@ -18,17 +18,19 @@
 //! | `rows.rs` | instances that are rows of the device, with their keys |
 //! | `rows/assign.rs` | the instances that the rows of the device were before |
 //! | `refresh.rs` | the questions to the device that a request needs, and the values of the answers |
+//! | `addressing.rs` | paths with aliases and wildcards, and the paths in answers |
 //! | `results.rs` | the instances that the results of a test are |
 //! | `difference.rs` | the changes that lead from the factory state to this one |
 
 use std::rc::Rc;
 
 use super::attributes::Attributes;
-use super::path::{Path, PathError, instance_number};
+use super::path::{Path, PathError, alias, instance_number};
 use super::schema::{Children, NodeId, NodeKind, ROOT, Schema, TableSpec};
 use super::value::Value;
 use numbers::UsedNumbers;
 
+mod addressing;
 mod apply;
 mod check;
 mod difference;
@@ -43,6 +45,8 @@ mod sections;
 mod walk;
 mod work;
 
+use addressing::own_alias;
+pub use addressing::{Addressing, NameForm};
 pub use check::{DeclaredType, SetError};
 pub use finder::Finder;
 pub use parameter::Parameter;
@@ -60,6 +64,8 @@ pub struct Tree {
     /// True if a path leads into the objects that the device does not have: the loader checks them too, and the journal has
     /// values for them, because a later start may find them on the device again.
     with_omitted: bool,
+    /// The kinds of addressing that names of requests may have.
+    addressing: Addressing,
     /// The notices of instances of the data model that were left out.
     left_out: Vec<String>,
 }
@@ -93,7 +99,7 @@ struct Table {
 
 /// An instance of a table.
 #[derive(Clone, Debug)]
-struct Instance {
+pub(super) struct Instance {
     number: u32,
     /// True if the instance is part of the factory state.
     factory: bool,
@@ -101,12 +107,13 @@ struct Instance {
 }
 
 /// The node that a path names.
+#[derive(Clone, Copy)]
 pub(super) enum Located<'t> {
     /// The empty path names the whole tree.
     WholeTree,
     Object(Children, &'t Scope),
     Table(TableSpec, &'t Scope),
-    Instance(TableSpec, &'t Scope),
+    Instance(TableSpec, &'t Instance),
     Parameter(NodeId, &'t Scope),
 }
 
@@ -117,7 +124,8 @@ impl Tree {
     /// Creates a tree without instances, with every parameter at its default.
     pub(super) fn new(schema: Rc<Schema>) -> Tree {
         let root = Scope::new(&schema, 0);
-        Tree { schema, root, work: Work::unbounded(), with_omitted: true, left_out: Vec::new() }
+        let (work, addressing) = (Work::unbounded(), Addressing::default());
+        Tree { schema, root, work, with_omitted: true, addressing, left_out: Vec::new() }
     }
 
     /// Bounds the work of the walks and checks from now on.
@@ -171,31 +179,13 @@ impl Tree {
             Some(root) if root != self.root_name() => return Err(PathError::Unknown),
             Some(_) => {}
         }
-        // The builder accepts an object only as the root.
-        let NodeKind::Object(children) = self.schema.node(ROOT).kind else { return Err(PathError::Unknown) };
-        let mut located = Located::Object(children, &self.root);
+        let mut located = self.root()?;
         for segment in segments {
-            located = match located {
-                Located::Object(children, scope) | Located::Instance(TableSpec { children, .. }, scope) => {
-                    let node = self.schema.child(children, segment).ok_or(PathError::Unknown)?;
-                    if self.schema.node(node).is_omitted && !self.with_omitted {
-                        return Err(PathError::Unknown);
-                    }
-                    match self.schema.node(node).kind {
-                        NodeKind::Object(children) => Located::Object(children, scope),
-                        NodeKind::Table(table) => Located::Table(table, scope),
-                        NodeKind::Parameter { .. } => Located::Parameter(node, scope),
-                    }
-                }
-                Located::Table(table, scope) => {
-                    let number = instance_number(segment).ok_or(PathError::Unknown)?;
-                    let instance = scope.tables[table.index as usize].instance(number).ok_or(PathError::Unknown)?;
-                    // Borrowing rules: the scope found here is shared, so that a change finds it again by the steps.
-                    step(table.index, number);
-                    Located::Instance(table, &instance.scope)
-                }
-                Located::Parameter(..) | Located::WholeTree => return Err(PathError::Unknown),
-            };
+            located = self.step(located, segment)?;
+            if let Located::Instance(table, instance) = located {
+                // Borrowing rules: the scope found here is shared, so that a change finds it again by the steps.
+                step(table.index, instance.number);
+            }
         }
         match located {
             // R180: the dot belongs to an object. `Device.X.P.` of a parameter and `Device.X` of an object are unknown.
@@ -204,6 +194,33 @@ impl Tree {
             _ if !path.is_partial() => Err(PathError::Unknown),
             _ => Ok(located),
         }
+    }
+
+    /// Finds the node that a segment names below another one; an instance by its number or by `[alias]`.
+    #[inline]
+    fn step<'t>(&'t self, above: Located<'t>, segment: &str) -> Result<Located<'t>, PathError> {
+        let (children, scope) = match above {
+            Located::Object(children, scope) => (children, scope),
+            Located::Instance(table, instance) => (table.children, &instance.scope),
+            Located::Table(spec, scope) => {
+                let table = &scope.tables[spec.index as usize];
+                let instance = match instance_number(segment) {
+                    Some(number) => table.instance(number),
+                    None => alias(segment).and_then(|alias| table.with_alias(&spec, alias)),
+                };
+                return instance.map(|instance| Located::Instance(spec, instance)).ok_or(PathError::Unknown);
+            }
+            Located::Parameter(..) | Located::WholeTree => return Err(PathError::Unknown),
+        };
+        let node = self.schema.child(children, segment).ok_or(PathError::Unknown)?;
+        if self.schema.node(node).is_omitted && !self.with_omitted {
+            return Err(PathError::Unknown);
+        }
+        Ok(match self.schema.node(node).kind {
+            NodeKind::Object(children) => Located::Object(children, scope),
+            NodeKind::Table(table) => Located::Table(table, scope),
+            NodeKind::Parameter { .. } => Located::Parameter(node, scope),
+        })
     }
 }
 
@@ -223,7 +240,11 @@ impl Scope {
         let Table { instances, last, .. } = &mut self.tables[table.index as usize];
         let at = instances.binary_search_by_key(&number, |instance| instance.number).unwrap_or_else(|at| {
             *last = number.max(*last);
-            instances.insert(at, Instance { number, factory, scope: Scope::new(schema, table.scope) });
+            let mut scope = Scope::new(schema, table.scope);
+            if let Some(slot) = table.alias {
+                scope.values[slot as usize] = Some(Value::Text(own_alias(number).into()));
+            }
+            instances.insert(at, Instance { number, factory, scope });
             at
         });
         &mut instances[at].scope

@@ -181,7 +181,7 @@ fn get_parameter_values_at_its_edges(model: &'static Model) {
     acs.expects(fault(9005)).replies(get_parameter_values(&[&format!("{hosts}9999.")]));
     acs.expects(fault(9005)).replies(get_parameter_values(&[&format!("{hosts}01.")]));
     acs.expects(fault(9005)).replies(get_parameter_values(&[model.at("Time.ntpserver1")]));
-    acs.expects(fault(9005)).replies(get_parameter_values(&[&format!("{hosts}*.Active")]));
+    acs.expects(fault(9005)).replies(get_parameter_values(&[&format!("{hosts}*.Nothing")]));
     acs.expects(fault(9005)).replies(no_content());
     let _agent = model.gateway(&acs).start();
     acs.session(SOON).expect_complete();
@@ -214,7 +214,7 @@ fn set_parameter_values_is_all_or_nothing(model: &'static Model) {
             ),
             (model.at("ManagementServer.PeriodicInformTime"), "dateTime", "2026-13-01T00:00:00Z"),
             (model.at("ManagementServer.URL"), "string", "ftp://elsewhere.example/"),
-            (model.at("ManagementServer.InstanceMode"), "string", "InstanceAlias"),
+            (model.at("ManagementServer.InstanceMode"), "string", "InstanceName"),
             (model.at("ManagementServer.PeriodicInformEnable"), "int", "1"),
             (model.at("DeviceInfo.SoftwareVersion"), "string", "2"),
             (key, "string", "by force"),

@@ -5,7 +5,6 @@ use std::fmt::{self, Write};
 use super::path_error_text;
 use crate::control::{CommandResult, GetForm, GetRequest};
 use crate::cwmp::device::Device;
-use crate::model::path::Path;
 use crate::model::tree::Parameter;
 
 /// The longest output of `get` in bytes: five times a tree of 10,000 parameters.
@@ -17,13 +16,14 @@ pub(super) fn get(device: &Device, request: &GetRequest) -> CommandResult {
     let mut count = 0usize;
     for text in &request.paths {
         let error_text = |error| path_error_text(device, text, error);
-        let path = Path::parse(text).map_err(error_text)?;
-        let visited = device.tree().visit_values(&path, &mut |parameter| {
-            // The limit holds while the output grows: a client may name the whole tree many times.
-            if output.len() <= MAX_OUTPUT {
-                count += 1;
-                write_parameter(&mut output, parameter, request, count == 1);
-            }
+        let visited = device.tree().visit_paths(text, false, &mut |path, form| {
+            device.tree().visit_values(path, &mut |parameter| {
+                // The limit holds while the output grows: a client may name the whole tree many times.
+                if output.len() <= MAX_OUTPUT {
+                    count += 1;
+                    write_parameter(&mut output, &form.of(parameter.name), parameter, request, count == 1);
+                }
+            })
         });
         visited.map_err(error_text)?;
         if output.len() > MAX_OUTPUT {
@@ -39,7 +39,7 @@ pub(super) fn get(device: &Device, request: &GetRequest) -> CommandResult {
     }
 }
 
-fn write_parameter(output: &mut String, parameter: &Parameter<'_>, request: &GetRequest, is_first: bool) {
+fn write_parameter(output: &mut String, name: &str, parameter: &Parameter<'_>, request: &GetRequest, is_first: bool) {
     // R175: the ACS reads a hidden parameter as an empty value, and so does a local client that does not ask for more.
     let value = match (parameter.spec.hidden, request.secret) {
         (true, false) => String::new(),
@@ -48,7 +48,7 @@ fn write_parameter(output: &mut String, parameter: &Parameter<'_>, request: &Get
     };
     match request.form {
         GetForm::Lines => {
-            output.push_str(parameter.name);
+            output.push_str(name);
             output.push('=');
             // Writing to a String cannot fail.
             let _ = OneLine(output).write_str(&value);
@@ -56,7 +56,7 @@ fn write_parameter(output: &mut String, parameter: &Parameter<'_>, request: &Get
         }
         GetForm::Json => {
             let separator = if is_first { "" } else { ",\n" };
-            let _ = write!(output, "{separator}  \"{}\": {}", parameter.name, serde_json::Value::String(value));
+            let _ = write!(output, "{separator}  \"{name}\": {}", serde_json::Value::String(value));
         }
         GetForm::Value => {
             output.push_str(&value);

@@ -8,7 +8,6 @@ use super::{OneLine, path_error_text};
 use crate::clock::Now;
 use crate::control::{Responder, ResultStream};
 use crate::cwmp::device::Device;
-use crate::model::path::Path;
 use crate::model::tree::Wanted;
 
 /// The most clients at a time: each costs memory for the values that it knows.
@@ -32,7 +31,9 @@ impl Watchers {
     /// Returns all paths that clients watch. Forgets the clients that have left.
     pub(in crate::agent) fn paths(&mut self) -> Vec<String> {
         self.0.retain(|watcher| watcher.client.is_open());
-        self.0.iter().flat_map(|watcher| watcher.paths.iter().cloned()).collect()
+        // Of a path with wildcards or aliases, everything below the first table: its instances may be others by then.
+        let path = |path: &String| path.split(['*', '[']).next().unwrap_or_default().to_owned();
+        self.0.iter().flat_map(|watcher| watcher.paths.iter().map(path)).collect()
     }
 
     /// Sends each client the values that have changed. Returns true if there are some.
@@ -65,12 +66,14 @@ impl Agent {
             return reply.send(Err(format!("{MAX_WATCHERS} clients watch already")));
         }
         for text in &paths {
-            let checked = Path::parse(text).and_then(|path| self.device.tree().check_values_path(&path));
+            let tree = self.device.tree();
+            let checked = tree.visit_paths(text, false, &mut |path, _| tree.check_values_path(path));
             if let Err(error) = checked {
                 return reply.send(Err(path_error_text(&self.device, text, error)));
             }
         }
-        self.device.refresh(&Wanted::values(paths.clone()), now);
+        let numbered = self.device.numbered(paths.clone(), now);
+        self.device.refresh(&Wanted::values(numbered), now);
         let known = values(&self.device, &paths);
         let client = reply.into_stream();
         // The client has read the present values as soon as this arrives, so that it misses no change.
@@ -89,11 +92,15 @@ impl Agent {
 /// Returns the values below paths by their names; hidden ones are empty.
 fn values(device: &Device, paths: &[String]) -> BTreeMap<String, String> {
     let mut values = BTreeMap::new();
-    for path in paths.iter().filter_map(|path| Path::parse(path).ok()) {
+    let tree = device.tree();
+    for path in paths {
         // An instance that is gone has no values.
-        let _ = device.tree().visit_values(&path, &mut |parameter| {
-            let text = if parameter.spec.hidden { String::new() } else { parameter.with_value(ToString::to_string) };
-            values.insert(parameter.name.to_owned(), text);
+        let _ = tree.visit_paths(path, false, &mut |path, form| {
+            tree.visit_values(path, &mut |parameter| {
+                let text =
+                    if parameter.spec.hidden { String::new() } else { parameter.with_value(ToString::to_string) };
+                values.insert(form.of(parameter.name).into_owned(), text);
+            })
         });
     }
     values

@@ -55,7 +55,8 @@ skipped or FAILED; one FAILED makes exit status 1.",
         arguments: " [--json] [--value] [--secret] PATH...",
         meaning: "print values, one path=value a line",
         details: "\
-A PATH that ends in a dot names an object and everything below it. A line break within a value is
+A PATH that ends in a dot names an object and everything below it. In place of an instance number,
+[alias] names the instance with this alias, and * all instances. A line break within a value is
 printed as \\n and a backslash as \\\\. --json prints one object of paths and values, all of them
 texts. --value prints the value of one parameter alone, as it is. Hidden values are empty without
 --secret.",
@@ -95,7 +96,9 @@ or as JSON; a password then stands on no command line.",
         name: "add",
         arguments: " PATH.",
         meaning: "create an instance and print its number",
-        details: "PATH names a table and ends in a dot. Acts as an entity on the LAN side, as set does.",
+        details: "\
+PATH names a table and ends in a dot. A last node [alias] is the alias of the new instance. Acts
+as an entity on the LAN side, as set does.",
         parser: CommandParser::Client(|operands| Ok(Request::Add(operands.one()?))),
     },
     CommandSpec {

@@ -1,5 +1,6 @@
 //! Instances that are added and deleted, on the device too if they are rows of it.
 
+use super::addressing::alias_change;
 use super::{Author, Changed, Device};
 use crate::clock::Now;
 use crate::cwmp::fault::{Fault, FaultCode};
@@ -8,22 +9,24 @@ use crate::model::path::{Path, PathError};
 use crate::model::source::Write;
 
 impl Device {
-    /// Creates an instance of a table, given by its path with the dot, with further changes in the same record (R213 to R219). Returns
-    /// its number.
+    /// Creates an instance of a table, with further changes in the same record (R213 to R219). `name` is the path of the table with
+    /// the dot; the alias of the instance may follow, as `Table.[alias].` (R320). Returns its number.
     ///
     /// # Errors
     /// The table takes no instance, the device refuses the section, or the change cannot be stored; then nothing has changed.
     pub fn add_instance(
         &mut self,
-        table: &str,
+        name: &str,
         others: Vec<Change>,
         author: Author,
         now: Now,
     ) -> Result<(u32, Changed), Fault> {
-        let number = self.tree.check_add(&Path::parse(table)?)?;
+        let (table, number, alias) = self.tree.new_instance(name)?;
+        let table = table.as_str();
+        let others = alias.map(|alias| alias_change(table, number, alias)).into_iter().chain(others);
         let Some(write) = self.tree.plan_add(table, number) else {
             // The record holds the number, so that the instance gets the same one when the journal is read again.
-            let changes = [vec![Change::Add(table.to_owned(), number)], others].concat();
+            let changes = std::iter::once(Change::Add(table.to_owned(), number)).chain(others).collect();
             return Ok((number, self.change(changes, author, now)?));
         };
         // The key of the row is the name of the section, which follows from those that the package has.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Device;
 use crate::discovery::{Gateway, OFFERED};
 use crate::model::change::Change;
-use crate::model::tree::Tree;
+use crate::model::tree::{Addressing, Tree};
 use crate::model::value::{Type, Value};
 use crate::schedule::{PeriodicSettings, RetryPolicy};
 use crate::secret::Secret;
@@ -32,6 +32,17 @@ pub(crate) mod parameter {
     pub(crate) const PARAMETER_KEY: &str = "ParameterKey";
     /// The table of parameters that the ACS requests in each Inform (R108).
     pub(crate) const INFORM_PARAMETER: &str = "InformParameter.";
+
+    // Addressing of instances.
+
+    /// True if paths may name instances by alias; fixed in the model (R317).
+    pub(crate) const ALIAS_BASED_ADDRESSING: &str = "AliasBasedAddressing";
+    /// True if paths may have wildcards; fixed in the model (R322).
+    pub(crate) const INSTANCE_WILDCARDS_SUPPORTED: &str = "InstanceWildcardsSupported";
+    /// `InstanceAlias` names instances by alias where the agent chooses (R319).
+    pub(crate) const INSTANCE_MODE: &str = "InstanceMode";
+    /// True lets SetParameterValues create the instances of unknown aliases (R320).
+    pub(crate) const AUTO_CREATE_INSTANCES: &str = "AutoCreateInstances";
 
     // Schedule of sessions.
 
@@ -133,6 +144,14 @@ pub(crate) fn short_name<'n>(tree: &Tree, name: &'n str) -> Option<&'n str> {
     name.strip_prefix(tree.root_name())?.strip_prefix(".ManagementServer.")
 }
 
+/// Returns the kinds of addressing that a model supports beside numbers (R317, R322). A model without
+/// InstanceWildcardsSupported, as TR-098, has wildcards together with aliases.
+pub(super) fn addressing(tree: &Tree) -> Addressing {
+    let flag = |parameter| tree.get(&full_name(tree, parameter)).map(|value| value == Value::Boolean(true));
+    let aliases = flag(parameter::ALIAS_BASED_ADDRESSING).unwrap_or_default();
+    Addressing { aliases, wildcards: flag(parameter::INSTANCE_WILDCARDS_SUPPORTED).unwrap_or(aliases) }
+}
+
 /// Returns the full names of the parameters with the identity of the gateway that DHCP has told, in the order of
 /// [`Gateway`]. The agent publishes them, too.
 pub(super) fn gateway_names(tree: &Tree) -> [String; 3] {
@@ -175,6 +194,19 @@ impl Device {
     /// Returns the full name of the table InformParameter (R108).
     pub(in crate::cwmp) fn inform_parameter_table(&self) -> String {
         self.management_server_name(parameter::INFORM_PARAMETER)
+    }
+}
+
+/// Addressing of instances.
+impl Device {
+    /// Returns true if the agent names instances by alias where no name of a request decides (R319).
+    pub(in crate::cwmp) fn names_by_alias(&self) -> bool {
+        self.tree.addressing().aliases && self.management_server_text(parameter::INSTANCE_MODE) == "InstanceAlias"
+    }
+
+    /// Returns true if SetParameterValues creates the instances of unknown aliases (R320).
+    pub(in crate::cwmp) fn creates_instances(&self) -> bool {
+        self.tree.addressing().aliases && self.flag(parameter::AUTO_CREATE_INSTANCES, false)
     }
 }
 

@@ -67,7 +67,9 @@ impl Device {
     /// Returns the changes that undo changes of values that the agent keeps, and the former keys of rows that get others.
     pub(super) fn opposite(&self, kept: &[Change], renamed: &[Change]) -> Vec<Change> {
         let opposite = |change: &Change| match change {
-            Change::Row(table, number, ..) => Some(Change::Delete(format!("{table}{number}."))),
+            Change::Add(table, number) | Change::Row(table, number, ..) => {
+                Some(Change::Delete(format!("{table}{number}.")))
+            }
             Change::Set(name, _) => {
                 self.tree.parameter(name).ok().map(|parameter| Change::Set(name.clone(), parameter.stored().clone()))
             }

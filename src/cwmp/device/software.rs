@@ -7,6 +7,7 @@ use crate::cwmp::software::{
     Inventory, Operation, OperationKind, Requester, UnitQueue, UnitResult, execution_unit, key_of, software_modules,
 };
 use crate::model::change::Change;
+use crate::model::path::with_any_numbers;
 use crate::model::tree::Wanted;
 
 impl Device {
@@ -49,6 +50,7 @@ impl Device {
     /// Returns true if a parameter requests the state of an execution unit from an action of this device (R355).
     pub(crate) fn requests_state(&self, name: &str) -> bool {
         let has_action = self.actions.software.is_some();
+        let name = &with_any_numbers(name);
         has_action && execution_unit(&self.tree, name).is_some() && !self.tree.schema().is_bound_parameter(name)
     }
 

@@ -18,6 +18,7 @@ pub(super) fn handle(
     super::refresh_instances(&instance, device, now);
     // One record holds the changes that clear strong references too: it prevents a reference to an object that a crash has left
     // deleted (R173).
+    let instance = device.tree().by_number(&instance)?.into_owned();
     let key = key.and_then(|key| device.parameter_key(&key));
     let changed = device.delete_instance(&instance, key.into_iter().collect(), Author::Acs, now)?;
     response.text("Status", changed.status());

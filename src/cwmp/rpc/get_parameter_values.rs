@@ -15,10 +15,6 @@ pub(super) fn handle(
 ) -> Result<(), Fault> {
     super::check_sources(super::refresh(request, "ParameterNames", Wanted::values, device, now))?;
     response.array("ParameterList", "cwmp:ParameterValueStruct", |list| {
-        super::write_parameters(request, device.tree(), list, |parameter, list| {
-            let kind = parameter.wire_type().name();
-            // Written straight from the tree: a copy of all values would double the memory that the request takes.
-            parameter.with_value(|value| list.parameter_value(parameter.name, kind, value));
-        })
+        super::for_each_parameter(request, device, list, super::write_value)
     })
 }

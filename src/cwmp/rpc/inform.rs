@@ -9,7 +9,7 @@ use crate::cwmp::version::{self, Version};
 use crate::model::attributes::Notification;
 use crate::model::date_time::DateTime;
 use crate::model::path::{Path, PathError};
-use crate::model::tree::{Parameter, Wanted};
+use crate::model::tree::{NameForm, Parameter, Wanted};
 
 /// The arguments of an Inform that do not come from the data model.
 pub(crate) struct Inform<'a> {
@@ -46,7 +46,8 @@ impl Inform<'_> {
         message.text("MaxEnvelopes", 1); // R96
         message.text("CurrentTime", self.current_time);
         message.text("RetryCount", device.state().retry_count); // R98, R131
-        let parameters = Parameters { device, events: self.events, written: BTreeSet::new() };
+        let form = NameForm::new(device.tree(), device.names_by_alias());
+        let parameters = Parameters { device, events: self.events, written: BTreeSet::new(), form };
         message.array("ParameterList", "cwmp:ParameterValueStruct", |list| parameters.write(list));
         message.finish()
     }
@@ -73,8 +74,8 @@ pub fn wanted(device: &Device) -> Wanted {
     // One of them without a source is asked of no device.
     device.tree().visit_inform(&mut |parameter| names.push(parameter.name.to_owned()));
     for requested in InformParameter::all(device) {
-        // Of a pattern with wildcards, everything below the first table.
-        names.extend(requested.pattern.split('*').next().map(str::to_owned));
+        // Of a pattern with wildcards or aliases, everything below the first table.
+        names.extend(requested.pattern.split(['*', '[']).next().map(str::to_owned));
     }
     Wanted::values(names)
 }
@@ -84,6 +85,8 @@ struct Parameters<'a> {
     device: &'a Device,
     events: &'a [Event],
     written: BTreeSet<String>,
+    /// The form of the names, which InstanceMode decides (R319).
+    form: NameForm<'a>,
 }
 
 impl Parameters<'_> {
@@ -139,14 +142,14 @@ impl Parameters<'_> {
 
     fn once(&mut self, parameter: &Parameter<'_>, list: &mut ArrayWriter<'_>) {
         if self.written.insert(parameter.name.to_owned()) {
-            write_parameter(parameter, list);
+            super::write_value(parameter, &mut self.form, list);
         }
     }
 }
 
 /// An enabled entry of the table ManagementServer.InformParameter.
 struct InformParameter {
-    /// A full parameter name, with `*` for any instance number.
+    /// A full parameter name, with `*` for any instance and `[alias]` for one.
     pattern: String,
     /// The event codes with which the parameter is sent, separated by commas; empty for all events.
     events: String,
@@ -171,11 +174,6 @@ impl InformParameter {
         let mut codes = self.events.split(',').map(str::trim).filter(|code| !code.is_empty()).peekable();
         codes.peek().is_none() || codes.any(|code| events.iter().any(|event| event.code.as_str() == code))
     }
-}
-
-fn write_parameter(parameter: &Parameter<'_>, list: &mut ArrayWriter<'_>) {
-    let kind = parameter.wire_type().name();
-    parameter.with_value(|value| list.parameter_value(parameter.name, kind, value));
 }
 
 /// Returns the path of the default WAN connection of a TR-098 device. Of the addresses of all WAN connections, Inform

@@ -8,7 +8,7 @@ use crate::cwmp::fault::{Fault, FaultCode};
 use crate::cwmp::soap::{Element, EnvelopeWriter};
 use crate::model::attributes::{ActiveNotify, Notification};
 use crate::model::change::Change;
-use crate::model::path::{MAX_LENGTH, Path};
+use crate::model::path::{MAX_LENGTH, Path, PathError};
 use crate::model::tree::{Tree, Wanted};
 
 /// Sets the attributes of all entries or of none. The entries apply in the order of the list, a later one over an earlier
@@ -18,15 +18,21 @@ pub(super) fn handle(request: Element<'_>, device: &mut Device, now: Now, _: &mu
     super::refresh(request, "ParameterList", Wanted::values, device, now);
     let mut merged = MergedEntries::default();
     for (position, entry) in request.nonempty_members("ParameterList")?.enumerate() {
-        let entry = AttributesEntry::read(entry)?;
-        let path = Path::parse(&entry.name).map_err(|error| super::fault_of_name(&entry.name, error))?;
-        let known = device.tree().check_values_path(&path);
-        known.map_err(|error| super::fault_of_name(&entry.name, error))?;
+        let mut entry = AttributesEntry::read(entry)?;
+        entry.name =
+            path_by_number(device.tree(), &entry.name).map_err(|error| super::fault_of_name(&entry.name, error))?;
         merged.add(position, entry);
     }
     let changes = merged.decide(device.tree())?;
     device.apply(changes, Author::Acs, now)?;
     Ok(())
+}
+
+/// Returns the path of an entry by numbers, if it names parameters.
+fn path_by_number(tree: &Tree, name: &str) -> Result<String, PathError> {
+    let name = tree.by_number(name)?;
+    tree.check_values_path(&Path::parse(&name)?)?;
+    Ok(name.into_owned())
 }
 
 /// A SetParameterAttributesStruct. `None` leaves an attribute as it is (R197).

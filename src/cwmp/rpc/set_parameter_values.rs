@@ -1,16 +1,17 @@
 //! SetParameterValues (TR-069 A6 §A.3.2.1).
 
-use std::collections::HashSet;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::clock::Now;
-use crate::cwmp::device::{Author, Changed, Device};
+use crate::cwmp::device::{Author, Changed, Created, Device, unfit_aliases};
 use crate::cwmp::fault::{Fault, FaultCode, ParameterFault};
 use crate::cwmp::rules;
 use crate::cwmp::soap::{Element, EnvelopeWriter, XsiType};
 use crate::model::change::Change;
 use crate::model::facets::PatternCache;
 use crate::model::path::{MAX_LENGTH, PathError};
-use crate::model::tree::{DeclaredType, SetError, Wanted};
+use crate::model::tree::{DeclaredType, SetError, Tree, Wanted};
 use crate::model::value::Type;
 
 /// Sets all values or none (R164): checks every value, reports all errors together (R165), then stores and applies the
@@ -37,47 +38,106 @@ pub(super) fn handle(
 fn set(request: Element<'_>, device: &mut Device, now: Now) -> Result<Changed, Fault> {
     // Without a key, as some ACSs send the request, the old one stays.
     let key = request.optional_string("ParameterKey", 32)?;
-    let mut names = HashSet::new();
-    let mut changes = Vec::new();
-    let mut refused = Vec::new();
-    let patterns = PatternCache::default();
-    for member in request.members("ParameterList")? {
-        // A name that is too long is unknown, which is a fault of this parameter and not of the request (R165).
-        let name = member.string("Name", usize::MAX)?;
-        let value = member.argument("Value")?;
-        // A nil value is no empty one: a success would leave the ACS with another value than it has sent.
-        let text = value.text().filter(|_| !value.is_nil());
-        let text = text.ok_or_else(|| Fault::because(FaultCode::InvalidArguments, "a Value must be a text"))?;
-        match decide(device, &name, declared_type(&value), &text, &patterns) {
-            Ok(change) => changes.push(change),
-            // These reject the request and not a parameter, and the entries that follow would fail alike.
-            Err(SetError::Path(error @ (PathError::TooMuchWork | PathError::Stopping))) => return Err(error.into()),
-            Err(error) => refused.push(parameter_fault(&name, &error)),
-        }
-        if let Some(twice) = names.replace(name) {
-            // The list has no order, so that the value to set would be a matter of chance (R163, R164).
-            let text = format!("{twice} is in the list more than once");
-            return Err(Fault::because(FaultCode::InvalidArguments, text));
-        }
-    }
-    refused.extend(device.unready_tests(&changes));
-    if !refused.is_empty() {
-        return Err(Fault::of_parameters(refused)); // R165
-    }
+    let created = create_missing(request, device)?;
+    let mut decided = Decided::default();
+    decided.decide_all(request, device, created.as_ref().map_or(device.tree(), |created| &created.tree))?;
+    let (mut changes, aliases) = (created.map_or_else(Vec::new, |created| created.changes), decided.aliases);
+    changes.extend(decided.changes);
     changes.extend(key.and_then(|key| device.parameter_key(&key)));
-    device.change(changes, Author::Acs, now)
+    device.change(changes, Author::Acs, now).map_err(|fault| by_alias(fault, &aliases))
+}
+
+/// Decides on the instances of unknown aliases, if the ACS lets SetParameterValues create them (R320).
+fn create_missing(request: Element<'_>, device: &Device) -> Result<Option<Created>, Fault> {
+    if !device.creates_instances() {
+        return Ok(None);
+    }
+    let mut names = Vec::new();
+    for member in request.members("ParameterList")? {
+        names.push(member.string("Name", usize::MAX)?);
+    }
+    device.create_missing(names.iter().map(|name| &**name))
+}
+
+/// The decisions on the entries of a request.
+#[derive(Default)]
+struct Decided<'a> {
+    /// The names with numbers.
+    names: HashSet<Cow<'a, str>>,
+    changes: Vec<Change>,
+    refused: Vec<ParameterFault>,
+    /// The names with aliases, by the names with numbers.
+    aliases: BTreeMap<String, String>,
+}
+
+impl<'a> Decided<'a> {
+    /// Decides on all entries. `tree` has the instances that the request creates.
+    fn decide_all(&mut self, request: Element<'a>, device: &Device, tree: &Tree) -> Result<(), Fault> {
+        let patterns = PatternCache::default();
+        for member in request.members("ParameterList")? {
+            // A name that is too long is unknown, which is a fault of this parameter and not of the request (R165).
+            let name = member.string("Name", usize::MAX)?;
+            let value = member.argument("Value")?;
+            // A nil value is no empty one: a success would leave the ACS with another value than it has sent.
+            let text = value.text().filter(|_| !value.is_nil());
+            let text = text.ok_or_else(|| Fault::because(FaultCode::InvalidArguments, "a Value must be a text"))?;
+            let (path, decision) = match tree.by_number(&name) {
+                Ok(Cow::Owned(path)) => (path.into(), None),
+                Ok(Cow::Borrowed(_)) => (name.clone(), None),
+                Err(error) => (name.clone(), Some(Err(error.into()))),
+            };
+            let decision =
+                decision.unwrap_or_else(|| decide(device, tree, &path, declared_type(&value), &text, &patterns));
+            match decision {
+                Ok(change) => self.changes.push(change),
+                // These reject the request and not a parameter, and the entries that follow would fail alike.
+                Err(SetError::Path(error @ (PathError::TooMuchWork | PathError::Stopping))) => return Err(error.into()),
+                Err(error) => self.refused.push(parameter_fault(&name, &error)),
+            }
+            self.note_name(&name, path)?;
+        }
+        self.refused.extend(device.unready_tests(&self.changes));
+        self.refused.extend(unfit_aliases(tree, &self.changes)?);
+        match self.refused.is_empty() {
+            true => Ok(()),
+            false => Err(by_alias(Fault::of_parameters(std::mem::take(&mut self.refused)), &self.aliases)), // R165
+        }
+    }
+
+    /// Notes a name of the request, and its path by numbers.
+    fn note_name(&mut self, name: &str, path: Cow<'a, str>) -> Result<(), Fault> {
+        if name != path {
+            self.aliases.insert(path.clone().into_owned(), name.to_owned());
+        }
+        match self.names.insert(path) {
+            true => Ok(()),
+            // The list has no order, so that the value to set would be a matter of chance (R163, R164).
+            false => Err(Fault::because(FaultCode::InvalidArguments, format!("{name} is in the list more than once"))),
+        }
+    }
+}
+
+/// Returns a fault with the names of parameters as the request has written them.
+fn by_alias(mut fault: Fault, aliases: &BTreeMap<String, String>) -> Fault {
+    for parameter in &mut fault.parameters {
+        if let Some(name) = aliases.get(&parameter.name) {
+            parameter.name.clone_from(name);
+        }
+    }
+    fault
 }
 
 fn decide(
     device: &Device,
+    tree: &Tree,
     name: &str,
     given: DeclaredType,
     text: &str,
     patterns: &PatternCache,
 ) -> Result<Change, SetError> {
-    let value = device.tree().check_set(name, given, text, patterns)?;
+    let value = tree.check_set(name, given, text, patterns)?;
     // After the check by the model: the rules expect a value of the right type.
-    rules::check(device.tree(), device.actions(), name, &value)?;
+    rules::check(tree, device.actions(), name, &value)?;
     Ok(Change::Set(name.to_owned(), value))
 }
 

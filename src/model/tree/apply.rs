@@ -62,17 +62,21 @@ impl Tree {
         let (located, steps) = self.locate_with_steps(&Path::parse(table)?)?;
         let Located::Table(spec, _) = located else { return Err(PathError::NotCreatable) };
         let schema = Rc::clone(&self.schema);
-        self.scope_mut(&steps).instance(&schema, &spec, number, false);
+        let scope = self.scope_mut(&steps);
+        scope.instance(&schema, &spec, number, false);
+        scope.tables[spec.index as usize].part_alias(&spec, number);
         Ok(())
     }
 
     /// Removes an instance with everything in it (R220).
-    fn delete_instance(&mut self, instance: &str) -> Result<(), PathError> {
-        let (located, mut steps) = self.locate_with_steps(&Path::parse(instance)?)?;
+    fn delete_instance(&mut self, path: &str) -> Result<(), PathError> {
+        let (located, mut steps) = self.locate_with_steps(&Path::parse(path)?)?;
         // Without its last step, which leads into the instance, the path leads to the scope that holds the table.
-        let (Located::Instance(..), Some((index, number))) = (located, steps.pop()) else {
+        let (Located::Instance(spec, instance), Some((index, number))) = (located, steps.pop()) else {
             return Err(PathError::NotDeletable);
         };
+        // The row may come back.
+        let alias = instance.set_alias(&spec).filter(|_| self.loose_row(path).is_some());
         let table = &mut self.scope_mut(&steps).tables[index as usize];
         // A factory instance is loaded from the files at each start, so that its deletion must be stored (R222). An
         // added instance leaves nothing but its number behind.
@@ -81,7 +85,7 @@ impl Tree {
         {
             table.deleted.push(number);
         }
-        table.forget_key(number);
+        table.forget_key(number, alias);
         Ok(())
     }
 

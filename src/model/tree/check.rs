@@ -85,7 +85,11 @@ impl Tree {
         }
         // The reference is checked before the literal, which may be any string: the missing target is the more useful
         // reason.
-        self.check_reference(spec, text)?;
+        let by_number = self.reference_by_number(spec, text);
+        self.check_reference(spec, &by_number)?;
+        // R321: a reference follows its instance to another alias, but a weak one that the agent keeps has the text of the ACS.
+        let is_weak = spec.reference.as_ref().is_some_and(|reference| !reference.strong);
+        let text = if is_weak && !self.schema.is_bound_parameter(name) { text } else { &by_number };
         Ok(spec.parse_with(text, patterns)?)
     }
 
@@ -110,7 +114,7 @@ impl Tree {
     }
 
     /// Returns a reference as a path from the root: a leading dot means relative to the root object (R174).
-    fn absolute(&self, reference: &str) -> String {
+    pub(super) fn absolute(&self, reference: &str) -> String {
         match reference.strip_prefix('.') {
             Some(relative) => format!("{}.{relative}", self.root_name()),
             None => reference.to_owned(),
@@ -204,14 +208,14 @@ impl Tree {
         };
         let children = match Path::parse(object).map(|path| self.locate(&path)) {
             Ok(Ok(Located::Object(children, _))) => children,
-            Ok(Ok(Located::Instance(instance, _))) => instance.children,
+            Ok(Ok(Located::Instance(table, _))) => table.children,
             _ => return Vec::new(),
         };
         let counts = |id: &u32| self.schema().counted_table(*id) == Some(index);
         children.range().filter(counts).map(|id| format!("{object}{}", self.schema().name(id))).collect()
     }
 
-    fn table(&self, path: &Path<'_>) -> Result<(TableSpec, &Table), PathError> {
+    pub(super) fn table(&self, path: &Path<'_>) -> Result<(TableSpec, &Table), PathError> {
         match self.locate(path)? {
             Located::Table(spec, scope) => Ok((spec, &scope.tables[spec.index as usize])),
             _ => Err(PathError::NotCreatable),

@@ -57,6 +57,7 @@ impl Tree {
             self.node_changes(spec.children.range(), &instance.scope, name, changes);
             name.truncate(length);
         }
+        table.departed_changes(name, changes);
         // R218: no other change tells the numbers of instances that were deleted.
         table.number_changes(name, changes);
     }

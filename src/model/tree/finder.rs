@@ -67,7 +67,7 @@ impl<'t> Finder<'t> {
         let path = name.get(..end).filter(|path| path.len() < name.len())?;
         let (children, scope) = match self.tree.locate(&Path::parse(path).ok()?) {
             Ok(Located::Object(children, scope)) => (children, scope),
-            Ok(Located::Instance(table, scope)) => (table.children, scope),
+            Ok(Located::Instance(table, instance)) => (table.children, &instance.scope),
             _ => return None,
         };
         Some(Object { path: path.to_owned(), children, scope, next: 0 })

@@ -65,7 +65,7 @@ impl Tree {
         match located {
             Located::WholeTree => walk.node(ROOT, &self.root),
             Located::Object(children, scope) => walk.children(children, scope),
-            Located::Instance(table, scope) => walk.children(table.children, scope),
+            Located::Instance(table, instance) => walk.children(table.children, &instance.scope),
             Located::Table(table, scope) => walk.table(&table, scope),
             Located::Parameter(..) => {} // visited above
         }
@@ -78,24 +78,19 @@ impl Tree {
         self.locate(path).map(drop)
     }
 
-    /// Calls `visit` with every parameter whose name matches a pattern: a full name in which `*` stands for any
-    /// instance number. A pattern that matches no parameter is no error.
+    /// Calls `visit` with every parameter whose name matches a pattern: a full name in which `*` stands for any instance, and
+    /// `[alias]` for one. A pattern that matches no parameter is no error.
     pub fn visit_pattern(&self, pattern: &str, visit: &mut dyn FnMut(&Parameter<'_>)) -> Result<(), PathError> {
-        // Each instance counts, with or without a parameter of that name in it.
-        self.work.step()?;
-        let Some((table, rest)) = pattern.split_once("*.") else {
-            if let Ok(parameter) = self.parameter(pattern) {
+        let found = self.visit_matches(pattern, false, &mut |path, _| {
+            if let Ok(parameter) = self.parameter(path.as_str()) {
                 visit(&parameter);
             }
-            return Ok(());
-        };
-        if let Ok(Ok(Located::Table(spec, scope))) = Path::parse(table).map(|path| self.locate(&path)) {
-            for instance in &scope.tables[spec.index as usize].instances {
-                // Each level replaces one `*` and recurses for the next.
-                self.visit_pattern(&format!("{table}{}.{rest}", instance.number), visit)?;
-            }
+            Ok(())
+        });
+        match found {
+            Err(error @ (PathError::TooMuchWork | PathError::Stopping)) => Err(error),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Calls `visit` with every parameter that each Inform carries (R103 to R105).
@@ -158,7 +153,7 @@ impl Tree {
         match located {
             Located::WholeTree => walk.node(ROOT, &self.root),
             Located::Object(children, scope) => walk.children(children, scope),
-            Located::Instance(table, scope) => walk.children(table.children, scope),
+            Located::Instance(table, instance) => walk.children(table.children, &instance.scope),
             Located::Table(table, scope) => walk.instances(&table, scope),
             Located::Parameter(..) => {}
         }

@@ -5,11 +5,14 @@ use std::borrow::Cow;
 
 use assign::assign;
 
+use super::sections::split;
 use super::{Located, Table, Tree};
 use crate::model::change::Change;
 use crate::model::path::{Path, PathError};
+use crate::model::schema::{ALIAS, TableSpec};
 use crate::model::source::TableBinding;
 use crate::model::source::uci::Identity;
+use crate::model::value::Value;
 
 mod assign;
 
@@ -25,8 +28,17 @@ const RESERVE: u32 = 256;
 pub(super) struct RowKeys {
     /// The rows by instance number, ascending.
     rows: Vec<KnownRow>,
-    /// The numbers of rows that are gone, the last one at the end.
-    departed: Vec<(u32, Box<str>)>,
+    /// The rows that are gone, the last one at the end.
+    departed: Vec<DepartedRow>,
+}
+
+/// A row that is gone, and comes back as the same instance in a table whose rows come and go by themselves.
+#[derive(Clone, Debug)]
+struct DepartedRow {
+    number: u32,
+    key: Box<str>,
+    /// The alias that was set.
+    alias: Option<Value>,
 }
 
 /// A row that is an instance.
@@ -93,21 +105,38 @@ impl Table {
     /// Notes the row that an instance is.
     fn set_row(&mut self, row: KnownRow) {
         let rows = self.rows.get_or_insert_default();
-        rows.departed.retain(|(departed, _)| *departed != row.number);
+        rows.departed.retain(|departed| departed.number != row.number);
         match rows.rows.binary_search_by_key(&row.number, |row| row.number) {
             Ok(at) => rows.rows[at] = row,
             Err(at) => rows.rows.insert(at, row),
         }
     }
 
-    /// Notes that the row of an instance is gone.
-    pub(super) fn forget_key(&mut self, number: u32) {
+    /// Notes that the row of an instance is gone, which had this alias.
+    pub(super) fn forget_key(&mut self, number: u32, alias: Option<Value>) {
         let Some(rows) = &mut self.rows else { return };
         if let Ok(at) = rows.rows.binary_search_by_key(&number, |row| row.number) {
             if rows.departed.len() == MAX_DEPARTED {
                 rows.departed.remove(0);
             }
-            rows.departed.push((number, rows.rows.remove(at).key));
+            rows.departed.push(DepartedRow { number, key: rows.rows.remove(at).key, alias });
+        }
+    }
+
+    /// Returns the alias that a row had when it went, if it is the same row.
+    fn departed_alias(&self, number: u32, key: &str) -> Option<Value> {
+        let mut departed = self.rows.iter().flat_map(|rows| &rows.departed);
+        departed.find(|row| row.number == number && *row.key == *key)?.alias.clone()
+    }
+
+    /// Appends the changes that tell the aliases of rows that are gone, which they have again when they come back.
+    pub(super) fn departed_changes(&self, path: &str, changes: &mut Vec<Change>) {
+        for row in self.rows.iter().flat_map(|rows| &rows.departed) {
+            if let Some(alias) = &row.alias {
+                changes.push(Change::Row(path.to_owned(), row.number, row.key.clone(), 0));
+                changes.push(Change::Set(format!("{path}{}.{ALIAS}", row.number), alias.clone()));
+                changes.push(Change::Delete(format!("{path}{}.", row.number)));
+            }
         }
     }
 
@@ -116,15 +145,15 @@ impl Table {
         if let Some((number, _)) = binding.pins.iter().find(|(_, pinned)| **pinned == *key) {
             // R217: the ACS knows the number as that of another row, which a later model does not change.
             let known = self.row(*number).map(|row| &row.key);
-            let departed = self.rows.iter().flat_map(|rows| &rows.departed).filter(|(gone, _)| gone == number);
-            if known.into_iter().chain(departed.map(|(_, key)| key)).all(|other| **other == *key) {
+            let departed = self.rows.iter().flat_map(|rows| &rows.departed).filter(|gone| gone.number == *number);
+            if known.into_iter().chain(departed.map(|gone| &gone.key)).all(|other| **other == *key) {
                 return Some(*number);
             }
             log::warn!("{path}{number}.: this number was given to another row; `{key}` gets the next one");
         }
         let departed = self.rows.iter().flat_map(|rows| &rows.departed);
-        let earlier = departed.rev().find(|(_, known)| binding.loose && **known == *key);
-        earlier.map(|(number, _)| *number).or_else(|| {
+        let earlier = departed.rev().find(|gone| binding.loose && *gone.key == *key);
+        earlier.map(|gone| gone.number).or_else(|| {
             *next = next.checked_add(1)?;
             Some(*next)
         })
@@ -210,7 +239,10 @@ impl Tree {
     /// Makes a row an instance; creates it if it is not present.
     pub(super) fn apply_row(&mut self, table: &str, number: u32, key: &str, digest: u32) -> Result<(), PathError> {
         self.add_instance(table, number)?;
-        let entry = self.table_mut(table)?;
+        let (spec, entry) = self.table_mut(table)?;
+        if let Some(alias) = entry.departed_alias(number, key) {
+            entry.set_alias(&spec, number, alias);
+        }
         entry.set_row(KnownRow { number, key: key.into(), digest });
         // The journal holds this number, or one that was reserved before.
         entry.set_stored(number);
@@ -219,14 +251,14 @@ impl Tree {
 
     /// Marks the numbers of a table up to `reserved` as stored in the journal.
     pub(super) fn apply_reserve(&mut self, table: &str, reserved: u32) -> Result<(), PathError> {
-        self.table_mut(table)?.set_stored(reserved);
+        self.table_mut(table)?.1.set_stored(reserved);
         Ok(())
     }
 
-    fn table_mut(&mut self, table: &str) -> Result<&mut Table, PathError> {
+    fn table_mut(&mut self, table: &str) -> Result<(TableSpec, &mut Table), PathError> {
         let (located, steps) = self.locate_with_steps(&Path::parse(table)?)?;
         let Located::Table(spec, _) = located else { return Err(PathError::NotCreatable) };
-        Ok(&mut self.scope_mut(&steps).tables[spec.index as usize])
+        Ok((spec, &mut self.scope_mut(&steps).tables[spec.index as usize]))
     }
 
     /// Returns the changes by which a row of a package gets another key, in all tables of this identity.
@@ -246,13 +278,36 @@ impl Tree {
         self.rows().into_iter().filter_map(renamed).collect()
     }
 
+    /// Returns the change that makes the journal hold a row which comes and goes by itself, if a change sets its alias. The
+    /// alias would else be that of no instance after a restart (R318).
+    pub fn row_with_alias(&self, change: &Change) -> Option<Change> {
+        let Change::Set(name, _) = change else { return None };
+        self.loose_row(name.strip_suffix(ALIAS)?)
+    }
+
+    /// Returns the row that an instance is, in a table whose rows come and go by themselves.
+    pub(super) fn loose_row(&self, instance: &str) -> Option<Change> {
+        let (table, number) = split(instance)?;
+        self.binding(table).filter(|binding| binding.loose)?;
+        let (_, found) = self.table(&Path::parse(table).ok()?).ok()?;
+        Some(found.row(number)?.change(table))
+    }
+
     /// Returns the instances that rows of the device have become, as changes, for a tree of a new model.
     pub fn rows(&self) -> Vec<Change> {
-        let is_row = |change: &Change| matches!(change, Change::Row(..));
         // Only a model with sources has rows, and the walk over all others would find none.
-        match self.schema.bindings {
-            None => Vec::new(),
-            Some(_) => self.changes_from_factory().into_iter().filter(is_row).collect(),
+        if self.schema.bindings.is_none() {
+            return Vec::new();
         }
+        let mut changes = self.changes_from_factory();
+        let gone: Vec<String> = changes
+            .extract_if(.., |change| matches!(change, Change::Delete(_)))
+            .map(|change| change.name().to_owned())
+            .collect();
+        changes.retain(|change| match change {
+            Change::Row(table, number, ..) => !gone.contains(&format!("{table}{number}.")),
+            _ => false,
+        });
+        changes
     }
 }

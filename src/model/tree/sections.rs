@@ -82,7 +82,7 @@ impl Tree {
         self.binding(table).and_then(|binding| binding.pins.last()).map_or(0, |(number, _)| *number)
     }
 
-    fn binding(&self, table: &str) -> Option<&TableBinding> {
+    pub(super) fn binding(&self, table: &str) -> Option<&TableBinding> {
         let node = self.schema.bound_table(table)?;
         self.schema.bindings.as_ref()?.table(node)
     }

@@ -10,9 +10,7 @@ use super::xml;
 pub(crate) type Node = Map<String, Value>;
 
 /// The parameters whose range is narrower than in the official model: parameter, member, reason.
-const NARROWER: [(&str, &str, &str); 8] = [
-    ("ManagementServer.InstanceMode", "enum", "alias-based addressing is not supported"),
-    ("ManagementServer.AutoCreateInstances", "access", "alias-based addressing is not supported"),
+const NARROWER: [(&str, &str, &str); 6] = [
     ("ManagementServer.HTTPCompression", "enum", "HTTPCompressionSupported is empty"),
     (
         "ManagementServer.LightweightNotificationProtocolsUsed",
@@ -270,7 +268,7 @@ impl<'a> Check<'a> {
         for (path, object) in self.official {
             for (name, parameter) in &object.parameters {
                 let full = format!("{path}{name}");
-                let needed = parameter.inform || (path.starts_with(&managed) && name != "Alias");
+                let needed = parameter.inform || path.starts_with(&managed);
                 if needed && !self.defined.contains(&full) {
                     missing.push(full);
                 } else if parameter.inform && !self.informed.contains(&full) {
