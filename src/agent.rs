@@ -236,7 +236,7 @@ impl Agent {
             Wake::Stop => return Some(ExitReason::Stopped),
             Wake::Reload => self.reload(now),
             Wake::NetworkChanged => self.on_network_changed(now),
-            Wake::ValuesChanged(news) => self.on_values_changed(news, now),
+            Wake::ValuesChanged(event, states) => self.on_values_changed(event, states, now),
             Wake::Command(command) => self.execute(command, now),
             Wake::AddressChanged(address) => self.on_address_changed(address, now),
             Wake::UdpAddressChanged(binding) => self.on_udp_address_changed(binding, now),

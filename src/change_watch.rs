@@ -76,8 +76,11 @@ fn netlink_of(groups: u32) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// A function that notes the things of a netlink message, and returns true if the message reports a change.
-type Note = fn(&[u8], &mut Vec<u64>) -> bool;
+/// A function that reads netlink messages, and returns true if one of them reports a change.
+type Note = Box<dyn FnMut(&[u8]) -> bool + Send>;
+
+/// A function that gets netlink messages.
+pub(crate) type OnMessages = Box<dyn Fn(&[u8]) + Send>;
 
 /// A running watch. Dropping it ends the thread.
 pub(crate) struct ChangeWatch {
@@ -91,11 +94,14 @@ impl ChangeWatch {
     /// The refusal of the kernel to start a thread.
     pub(crate) fn of_network(on_change: Box<dyn Fn() + Send>) -> io::Result<ChangeWatch> {
         let files: Vec<PathBuf> = RESOLVER_FILES.iter().map(PathBuf::from).collect();
+        // The hashes of the addresses and routes that were reported and not removed since.
+        let mut seen = Vec::new();
+        let note = Box::new(move |messages: &[u8]| note(messages, &mut seen));
         ChangeWatch::start("network", ADDRESSES | ROUTES, &files, Vec::new(), note, Box::new(move |_| on_change()))
     }
 
     /// Starts a watch for every change of these netlink groups, files and event sources. The first event follows the start: a
-    /// change between the last reading and the start would be lost without it.
+    /// change between the last reading and the start would be lost without it. `on_messages` gets the netlink messages first.
     ///
     /// # Errors
     /// The refusal of the kernel to start a thread.
@@ -103,10 +109,15 @@ impl ChangeWatch {
         groups: u32,
         files: &[PathBuf],
         event_sources: Vec<Box<dyn EventSource>>,
+        on_messages: OnMessages,
         on_change: Box<dyn Fn(SourceEvent) + Send>,
     ) -> io::Result<ChangeWatch> {
         on_change(SourceEvent::Changed);
-        ChangeWatch::start("values", groups, files, event_sources, |_, _| true, on_change)
+        let note = Box::new(move |messages: &[u8]| {
+            on_messages(messages);
+            true
+        });
+        ChangeWatch::start("values", groups, files, event_sources, note, on_change)
     }
 
     fn start(
@@ -127,7 +138,6 @@ impl ChangeWatch {
             event_sources,
             names,
             note,
-            seen: Vec::new(),
             paused_until: Duration::ZERO,
             on_change,
         };
@@ -165,8 +175,6 @@ struct WatchThread {
     /// The watches of `files`: of a file, or of a directory with the name of the file in it.
     names: Vec<(i32, Option<OsString>)>,
     note: Note,
-    /// The hashes of the addresses and routes that were reported and not removed since.
-    seen: Vec<u64>,
     /// The end of the pause after an event; zero outside of one.
     paused_until: Duration,
     on_change: Box<dyn Fn(SourceEvent) + Send>,
@@ -235,7 +243,7 @@ impl WatchThread {
         let mut is_change = false;
         for _ in 0..READ_AT_ONCE {
             match rustix::net::recv(netlink, &mut buffer, RecvFlags::empty()) {
-                Ok((_, length)) => is_change |= (self.note)(&buffer[..length.min(buffer.len())], &mut self.seen),
+                Ok((_, length)) => is_change |= (self.note)(&buffer[..length.min(buffer.len())]),
                 // Messages were lost, and any of them may have been a change.
                 Err(Errno::NOBUFS) => is_change = true,
                 Err(Errno::INTR) => {}

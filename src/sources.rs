@@ -65,8 +65,8 @@ mod ubus;
 #[cfg(feature = "source-uci")]
 mod uci;
 
-pub(crate) use change::{await_condition, run_reload};
-pub(crate) use changes::Changes;
+pub(crate) use change::{await_condition, awaits_event, run_reload};
+pub(crate) use changes::{Changes, link_states};
 #[cfg(feature = "diagnostics")]
 pub(crate) use exec::run_program;
 

@@ -19,11 +19,16 @@ use crate::cwmp::event::{Event, EventCode};
 /// The least time until the next attempt to take a change back, after one that failed.
 const RETRY: Duration = Duration::from_secs(60);
 
+/// The longest wait until the next attempt: a file system that stays read-only is not written to in short intervals.
+const LONGEST_RETRY: Duration = Duration::from_secs(3600);
+
 /// The state of the wait.
 #[derive(Default)]
 pub(super) struct ConfirmationWait {
     /// The instant of the monotonic clock at which the change is taken back; `None` before its reload has settled.
     deadline: Option<Duration>,
+    /// The number of attempts to take the change back that have failed since the agent started.
+    failures: u32,
     /// The last change that was taken back, and its instant.
     last: Option<(TakenBack, Duration)>,
 }
@@ -81,7 +86,7 @@ impl Agent {
             return;
         }
         if self.device.confirmation().is_some_and(|open| is_answer || !open.needs_session()) {
-            self.confirmation.deadline = None;
+            (self.confirmation.deadline, self.confirmation.failures) = (None, 0);
             self.device.confirm("confirmed by a contact with the ACS", self.clock.now());
         }
     }
@@ -100,13 +105,19 @@ impl Agent {
                         );
                     }
                 }
-                self.confirmation = ConfirmationWait { deadline: None, last: Some((end, now.monotonic)) };
+                self.confirmation =
+                    ConfirmationWait { last: Some((end, now.monotonic)), ..ConfirmationWait::default() };
                 self.session_wanted = true;
                 self.values.outdate();
             }
             Err(reason) => {
-                log::warn!("the ACS was not reached in time, and the change cannot be taken back yet: {reason}");
-                self.confirmation.deadline = Some(now.monotonic + time.max(RETRY));
+                let wait = wait_after(time, self.confirmation.failures);
+                self.confirmation.failures = self.confirmation.failures.saturating_add(1);
+                self.confirmation.deadline = Some(now.monotonic + wait);
+                log::warn!(
+                    "the ACS was not reached in time, and the change cannot be taken back yet: {reason}; again in {} s",
+                    wait.as_secs()
+                );
             }
         }
     }
@@ -120,5 +131,24 @@ impl Agent {
     pub(super) fn confirmation_status(&self) -> ConfirmationStatus {
         let names = self.device.confirmation().map(|open| open.names().to_vec()).unwrap_or_default();
         ConfirmationStatus { names, deadline: self.confirmation.deadline, last: self.confirmation.last.clone() }
+    }
+}
+
+/// Returns the wait after a failed attempt to take a change back, which doubles with each one. `time` is that for a contact.
+fn wait_after(time: Duration, failures: u32) -> Duration {
+    time.max(RETRY).saturating_mul(1 << failures.min(6)).min(LONGEST_RETRY.max(time))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failed_attempts_become_rare() {
+        let waits =
+            |seconds: u64| [0, 1, 2, 3, 9, u32::MAX].map(|n| wait_after(Duration::from_secs(seconds), n).as_secs());
+        assert_eq!(waits(0), [60, 120, 240, 480, 3600, 3600]);
+        assert_eq!(waits(300), [300, 600, 1200, 2400, 3600, 3600]);
+        assert_eq!(waits(3600), [3600; 6]);
     }
 }

@@ -25,10 +25,14 @@ use super::transfers::step::FinishedStep;
 use crate::change_watch::SourceEvent;
 use crate::connection_request::ReplayWindow;
 use crate::control::PendingRequest;
+use crate::model::source::provider::LinkState;
 use crate::stun::PublishedBinding;
 
 /// The most commands that wait at a time, and that run before a session that is due.
 pub(super) const MAX_COMMANDS: usize = 32;
+
+/// The most states of links that wait at a time: each costs a look at all watched values.
+pub(super) const MAX_LINK_STATES: usize = 32;
 
 /// A reason to wake the agent thread.
 #[derive(Debug)]
@@ -40,7 +44,7 @@ pub(super) enum Wake {
     /// A new address, route or name server may let the ACS be reached.
     NetworkChanged,
     /// Values of the device that are watched may have changed.
-    ValuesChanged(SourceEvent),
+    ValuesChanged(SourceEvent, Vec<LinkState>),
     /// A command arrived on the control socket.
     Command(PendingRequest),
     /// The address of this device towards the ACS changed (R266).
@@ -72,6 +76,8 @@ struct Pending {
     reload: bool,
     network_changed: bool,
     values_changed: Option<SourceEvent>,
+    /// The states that links have had since the agent thread asked, the oldest first.
+    link_states: Vec<LinkState>,
     commands: Vec<PendingRequest>,
     listeners: ListenerUpdates,
     steps: Vec<FinishedStep>,
@@ -109,6 +115,18 @@ impl Inbox {
     /// Reports a new address, route or name server.
     pub(super) fn network_changed(&self) {
         self.store(|pending| pending.network_changed = true);
+    }
+
+    /// Notes states of links, which the next change of values reports.
+    pub(super) fn note_link_states(&self, states: Vec<LinkState>) {
+        if !states.is_empty() {
+            let mut pending = self.lock();
+            for state in states {
+                if !pending.link_states.contains(&state) && pending.link_states.len() < MAX_LINK_STATES {
+                    pending.link_states.push(state);
+                }
+            }
+        }
     }
 
     /// Reports a change of values of the device.
@@ -260,7 +278,9 @@ impl Pending {
         // Several SIGHUPs make one reload: it reads the files as they are now.
         let reload = std::mem::take(&mut self.reload).then_some(Wake::Reload);
         let network_changed = std::mem::take(&mut self.network_changed).then_some(Wake::NetworkChanged);
-        let values_changed = self.values_changed.take().map(Wake::ValuesChanged);
+        let values_changed = self.values_changed.take();
+        let values_changed =
+            values_changed.map(|event| Wake::ValuesChanged(event, std::mem::take(&mut self.link_states)));
         let commands = self.commands.drain(..).map(Wake::Command);
         let steps = self.steps.drain(..).map(Wake::StepFinished);
         let reload_end = self.reload_end.take().map(Wake::ReloadFinished);

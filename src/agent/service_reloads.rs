@@ -18,7 +18,7 @@ use self::device_return::{DeviceReturn, Step};
 use super::Agent;
 use crate::clock::{Clock, Now};
 use crate::model::reloads::{Condition, Reload};
-use crate::sources::{await_condition, run_reload};
+use crate::sources::{await_condition, awaits_event, run_reload};
 use crate::thread;
 
 mod device_return;
@@ -65,7 +65,14 @@ impl Job {
 
     fn run(&self, clock: Clock, stop: &AtomicBool) -> Result<(), String> {
         match self {
-            Job::Reload(reload) | Job::Question(reload) => run_reload(reload, clock, stop),
+            Job::Reload(reload) => run_reload(reload, clock, stop),
+            Job::Question(reload) => {
+                run_reload(reload, clock, stop)?;
+                match awaits_event(&reload.name, clock, stop) {
+                    Some(false) => Err("no init script asks for it".to_owned()),
+                    _ => Ok(()),
+                }
+            }
             Job::Condition(condition, limit) => await_condition(condition, *limit, clock, stop),
         }
     }
@@ -191,7 +198,7 @@ impl Agent {
             Some(Job::Question(_)) => {
                 if let Err(reason) = result {
                     log::info!("the last event for procd: {reason}");
-                    reloads.device_return.applied(now.monotonic);
+                    reloads.device_return.unanswered(now.monotonic);
                 }
             }
             Some(Job::Condition(..)) => {

@@ -14,11 +14,13 @@ use std::time::Duration;
 
 use super::Agent;
 use super::commands::Watchers;
+use super::inbox::MAX_LINK_STATES;
 use crate::change_watch::{ChangeWatch, SourceEvent};
 use crate::clock::Now;
 use crate::cwmp::session::watched_by_acs;
+use crate::model::source::provider::LinkState;
 use crate::model::tree::Wanted;
-use crate::sources::Changes;
+use crate::sources::{Changes, link_states};
 
 /// The time between a change and the session that reports it: changes often come several at a time.
 const BURST: Duration = Duration::from_millis(200);
@@ -46,6 +48,8 @@ pub(super) struct ValueWatch {
     vain: u32,
     /// The end of the wait after them, on the monotonic clock.
     quiet_until: Duration,
+    /// The states that links have had since the last reading.
+    link_states: Vec<LinkState>,
     /// The clients of `watch`.
     pub(super) watchers: Watchers,
 }
@@ -82,7 +86,14 @@ impl Agent {
     }
 
     /// Takes up an event that concerns the values of the device.
-    pub(super) fn on_values_changed(&mut self, event: SourceEvent, now: Now) {
+    pub(super) fn on_values_changed(&mut self, event: SourceEvent, states: Vec<LinkState>, now: Now) {
+        // R172: states that come and go during a reload are of the ACS's own making.
+        if !self.awaits_reloads() {
+            let others = states.into_iter().filter(|state| !self.values.link_states.contains(state));
+            let others: Vec<LinkState> = others.collect();
+            self.values.link_states.extend(others);
+            self.values.link_states.truncate(MAX_LINK_STATES);
+        }
         if event == SourceEvent::Returned {
             self.device.wake_sources();
         }
@@ -106,7 +117,8 @@ impl Agent {
                 // An answer that may serve later requests is older than the event.
                 self.device.forget_kept_answers();
             }
-            let queries = self.device.refresh_and_list(&Wanted::values(names), now);
+            let states = std::mem::take(&mut self.values.link_states);
+            let queries = self.device.refresh_watched(&Wanted::values(names), states, now);
             changes = Changes::of(&queries);
             let has_changed = self.report_to_watchers() || self.device.state().changed.len() != before;
             self.values.settle(is_event && !has_changed, now);
@@ -126,8 +138,10 @@ impl Agent {
         self.values.watch = None;
         if changes.has_events() {
             let inbox = Arc::clone(&self.inbox);
+            let links = Arc::clone(&self.inbox);
+            let note = Box::new(move |messages: &[u8]| links.note_link_states(link_states(messages)));
             let report = Box::new(move |event| inbox.values_changed(event));
-            let started = ChangeWatch::of_values(changes.groups, &changes.files, changes.event_sources(), report);
+            let started = ChangeWatch::of_values(changes.groups, &changes.files, changes.event_sources(), note, report);
             // Without a watch, the changes are found before the next session.
             self.values.watch =
                 started.inspect_err(|error| log::warn!("changes of the device are not seen: {error}")).ok();

@@ -47,7 +47,7 @@ pub(super) use excerpt::Excerpt;
 pub(super) use provider::Provider;
 pub use query::{Answer, Answers, Argument, Query, Response, Row, Target, Watching};
 pub(super) use template::{Blank, Template};
-pub(super) use ubus::{Arguments, Call, is_object_name};
+pub(super) use ubus::{Arguments, Call, SetCall, is_object_name};
 pub(super) use view::{VIEWS, View};
 pub use write::{OptionForm, Place, Write};
 
@@ -287,6 +287,8 @@ pub(super) struct Mapping {
     pub(super) allowed: Option<Box<Allowed>>,
     /// The tables whose row with this key or name is the value: the field is a reference.
     pub(super) path: Box<[RowPath]>,
+    /// The method on the bus of OpenWrt that sets the field.
+    pub(super) call: Option<Box<SetCall>>,
 }
 
 impl Field {

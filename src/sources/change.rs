@@ -15,6 +15,12 @@ use crate::model::reloads::{Condition, Reload, ReloadCall};
 use crate::model::source::{Answer, Argument, Place, Query, Target, Watching, Write};
 use crate::process;
 
+/// The member of the list of procd's services that has the events for which their scripts run.
+const TRIGGER: &str = "triggers";
+
+/// The longest wait for that list.
+const LIST_LIMIT: Duration = Duration::from_secs(5);
+
 /// The wait between two looks at a condition.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -37,6 +43,16 @@ impl DeviceSources {
             let refused = self.run_program(writes, &group, SET);
             if !refused.is_empty() {
                 return refused;
+            }
+        }
+        for (write, Write { place, text, .. }) in writes.iter().enumerate() {
+            let Place::Ubus { object, method, args, value, limit } = place else { continue };
+            let mut args = args.clone();
+            args.push((value.clone(), Argument::Text(text.clone().unwrap_or_default())));
+            let limit = Duration::from_secs((*limit).into());
+            let deadline = self.deadline.saturating_sub(self.clock.now().monotonic);
+            if let Err(reason) = call(object, method, args, limit.min(deadline), self.clock, &self.stop) {
+                return vec![Refusal { write, code: code_of_call(&reason), text: format!("ubus {object}: {reason}") }];
             }
         }
         #[cfg(feature = "source-file")]
@@ -177,6 +193,15 @@ fn allowed_code(number: u16) -> FaultCode {
     FaultCode::from_number(number).filter(|_| (9001..=9008).contains(&number)).unwrap_or(FaultCode::InternalError)
 }
 
+/// Returns the fault for the reason by which an object on the bus refuses a call.
+fn code_of_call(reason: &str) -> FaultCode {
+    match reason {
+        _ if reason.ends_with("(status 2)") || reason.ends_with("as another type") => FaultCode::InvalidParameterValue,
+        _ if reason.ends_with("(status 6)") => FaultCode::RequestDenied,
+        _ => FaultCode::InternalError,
+    }
+}
+
 /// Returns the fault for an error of a file.
 pub(super) fn code_of(error: &io::Error) -> FaultCode {
     match error.kind() {
@@ -198,6 +223,16 @@ pub(crate) fn run_reload(reload: &Reload, clock: Clock, stop: &AtomicBool) -> Re
         ReloadCall::Ubus(object, method, args) => {
             call(object, method, args.clone(), reload.limit, clock, stop).map(|_| ())
         }
+    }
+}
+
+/// Returns true if an init script has asked procd for the events of this package; `None` if procd does not tell.
+pub(crate) fn awaits_event(package: &str, clock: Clock, stop: &AtomicBool) -> Option<bool> {
+    let verbose = vec![("verbose".to_owned(), Argument::Boolean(true))];
+    match call("service", "list", verbose, LIST_LIMIT, clock, stop) {
+        // The triggers of a service are lists within lists, whose form differs between releases.
+        Ok(Answer::Tree(services)) if services.has_text(TRIGGER) => Some(services.has_text(package)),
+        _ => None,
     }
 }
 

@@ -14,6 +14,7 @@ use super::ubus::events::BusEvents;
 #[cfg(feature = "source-uci")]
 use super::uci;
 use crate::change_watch::{ADDRESSES, EventSource, LINKS, ROUTES};
+use crate::model::source::provider::LinkState;
 use crate::model::source::{Query, Target, Watching};
 
 /// The interval at which sources are read whose changes no event tells.
@@ -153,6 +154,17 @@ impl Changes {
         self.objects.push(object.to_owned());
         self.events.extend(events.filter(|events| !events.is_empty()).map(str::to_owned));
         events.is_some()
+    }
+}
+
+/// Returns the states of links that netlink messages tell.
+pub(crate) fn link_states(messages: &[u8]) -> Vec<LinkState> {
+    #[cfg(feature = "source-builtin")]
+    return kernel::link_states(messages);
+    #[cfg(not(feature = "source-builtin"))]
+    {
+        let _ = messages;
+        Vec::new()
     }
 }
 

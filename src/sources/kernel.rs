@@ -18,6 +18,7 @@
 use crate::change_watch::{ADDRESSES, LINKS, NEIGHBOURS, ROUTES};
 use crate::clock::Now;
 use crate::model::source::Row;
+use crate::model::source::provider::LinkState;
 
 mod address;
 mod clock;
@@ -67,7 +68,10 @@ impl Kernel {
 
     /// Returns the rows of a provider.
     pub(super) fn rows(&mut self, provider: &str, argument: &str) -> Result<Vec<Row>, String> {
-        if matches!(provider, "address" | "host" | "host_address" | "lease" | "link" | "links" | "route" | "uplink") {
+        if matches!(
+            provider,
+            "address" | "host" | "host_address" | "lease" | "link" | "links" | "route" | "route6" | "uplink"
+        ) {
             self.load_links()?;
         }
         if matches!(provider, "host" | "host_address" | "lease") {
@@ -90,6 +94,10 @@ impl Kernel {
             "process" => process::rows(),
             "resolver" => system::resolvers(),
             "route" => route::rows(links, dumps),
+            "route6" => {
+                let is_of_6 = |row: &Row| row.get("family") == Some("6");
+                Ok(route::rows(links, dumps)?.into_iter().filter(is_of_6).collect())
+            }
             "socket" => socket::rows(),
             // The agent computes it from the model.
             "stack" => Err("the device has no such list".to_owned()),
@@ -119,6 +127,11 @@ impl Kernel {
     }
 }
 
+/// Returns the states of links that messages of the kernel tell.
+pub(super) fn link_states(messages: &[u8]) -> Vec<LinkState> {
+    link::states(messages)
+}
+
 /// Returns the groups of netlink and the files that tell of changes in the rows of a provider; `None` if nothing tells.
 pub(super) fn events(provider: &str) -> Option<(u32, &'static [&'static str])> {
     Some(match provider {
@@ -128,7 +141,7 @@ pub(super) fn events(provider: &str) -> Option<(u32, &'static [&'static str])> {
         // The field `upstream` follows from the routes.
         "link" => (LINKS | ROUTES, &[]),
         "resolver" => (0, &system::RESOLVERS),
-        "route" => (ROUTES | LINKS, &[]),
+        "route" | "route6" => (ROUTES | LINKS, &[]),
         "uplink" => (LINKS | ADDRESSES | ROUTES, &system::RESOLVERS),
         _ => return None,
     })

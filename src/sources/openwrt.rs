@@ -5,7 +5,7 @@
 //! | `openwrt/bridge.rs` | `bridge_port` |
 //! | `openwrt/dhcp.rs` | `dhcp_pool`, `static_lease` |
 //! | `openwrt/dhcp_option.rs` | `dhcp_option` |
-//! | `openwrt/network.rs` | `network`, `dns_forwarder`; the origin of the rows of `resolver` and `route`; `status` of `clock` |
+//! | `openwrt/network.rs` | `network`, `dns_forwarder`; the origin of the rows of `resolver`, `route` and `route6`; `status` of `clock` |
 //! | `openwrt/zone.rs` | `zone`, `zone_network`, `zones` |
 
 use super::uci::Configuration;
@@ -68,9 +68,12 @@ pub(super) fn rows(provider: &str, packages: &mut Configuration) -> Result<Vec<R
 pub(super) fn complete(provider: &str, mut rows: Vec<Row>, packages: &mut Configuration) -> Vec<Row> {
     match provider {
         "clock" => network::add_clock_status(&mut rows, packages.package("system").ok()),
-        "dns_forwarder" | "resolver" if rows.iter().any(|row| row.get("interface").is_some()) => {
+        "dns_forwarder" | "resolver" => {
             if let Ok(package) = packages.package("network") {
                 network::add_server_types(&mut rows, package);
+                if provider == "resolver" {
+                    network::add_own_servers(&mut rows, package);
+                }
             }
         }
         "address" => {
@@ -78,10 +81,10 @@ pub(super) fn complete(provider: &str, mut rows: Vec<Row>, packages: &mut Config
                 network::add_interfaces(&mut rows, package);
             }
         }
-        "route" => {
+        "route" | "route6" => {
             if let Ok(package) = packages.package("network") {
                 network::add_origins(&mut rows, package);
-                network::add_sections(&mut rows, package);
+                network::add_sections(provider, &mut rows, package);
             }
         }
         _ => {}

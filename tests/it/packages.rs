@@ -352,6 +352,28 @@ fn openwrt_defaults() {
     assert_eq!(values(), first);
 }
 
+/// The way to the web interface is closed, made once, and left as it is by a later installation.
+#[test]
+fn openwrt_prepares_remote_access() {
+    if !has(&["busybox"]) {
+        return;
+    }
+    let openwrt = OpenWrt::new(SHIPPED);
+    let file = openwrt.path("etc/config/values");
+    let script = cross("openwrt/files/cpe-agent.defaults");
+    let firewall = || {
+        openwrt.run(&script, &[], &[]);
+        let values = fs::read_to_string(&file).expect("the options of UCI");
+        values.lines().filter(|line| line.starts_with("firewall.")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(firewall(), [""; 0], "a device without a web interface");
+    fs::write(&file, "uhttpd.main=uhttpd\n").expect("the options of UCI");
+    let made = firewall();
+    assert_eq!(made.len(), 8, "{made:?}");
+    assert!(made.contains(&"firewall.cpe_remote_ui.enabled=0".to_owned()), "{made:?}");
+    assert_eq!(firewall(), made);
+}
+
 /// R11, R12: the DHCP clients of the uplinks have the class of TR-069, and ask for one of the options, without a second one.
 #[test]
 fn openwrt_asks_dhcp_for_the_acs() {

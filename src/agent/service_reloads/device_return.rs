@@ -12,6 +12,9 @@ use std::time::Duration;
 
 use crate::model::reloads::{Condition, Reload};
 
+/// The time that procd takes for its queue: a second of delay, and one or two for each script.
+const USUAL_QUEUE: Duration = Duration::from_secs(10);
+
 /// The way back of the device. All instants are on the monotonic clock.
 #[derive(Debug, Default)]
 pub(super) struct DeviceReturn {
@@ -96,12 +99,19 @@ impl DeviceReturn {
         }
     }
 
-    /// Notes that all scripts in the queue of procd have ended, or that no program will report it.
+    /// Notes that all scripts in the queue of procd have ended, or that it is over for another reason.
     pub(super) fn applied(&mut self, now: Duration) {
         if matches!(self.phase, Phase::Queue(_)) {
             let (_, settle) = self.queue.take().unwrap_or_default();
             self.settled_at = self.settled_at.max(now + settle);
             self.phase = Phase::Settling;
+        }
+    }
+
+    /// Notes that no program will report the end of the queue: the scripts get the time that they usually take.
+    pub(super) fn unanswered(&mut self, now: Duration) {
+        if let Phase::Queue(until) = &mut self.phase {
+            *until = (*until).min(now + USUAL_QUEUE);
         }
     }
 
@@ -173,6 +183,22 @@ mod tests {
         assert_eq!(way.next(SECOND), Some(Step::AskQueue));
         assert_eq!(way.next(31 * SECOND), None);
         assert_eq!(way.next(34 * SECOND), Some(Step::Returned));
+    }
+
+    #[test]
+    fn without_a_script_for_the_event_the_wait_is_short() {
+        let (mut way, (event, _)) = (DeviceReturn::default(), reloads());
+        way.ended(&event, true, SECOND);
+        assert_eq!(way.next(SECOND), Some(Step::AskQueue));
+        way.unanswered(2 * SECOND);
+        assert_eq!((way.next(11 * SECOND), way.deadline()), (None, Some(12 * SECOND)));
+        assert_eq!((way.next(12 * SECOND), way.deadline()), (None, Some(15 * SECOND)), "it settles");
+        // A shorter limit stays.
+        let mut way = DeviceReturn::default();
+        way.ended(&Reload { limit: 3 * SECOND, ..event }, true, SECOND);
+        assert_eq!(way.next(SECOND), Some(Step::AskQueue));
+        way.unanswered(2 * SECOND);
+        assert_eq!(way.deadline(), Some(4 * SECOND));
     }
 
     /// An event that follows the question stands behind it in the queue.

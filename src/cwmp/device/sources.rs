@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+mod link_states;
 mod stack;
 
 use super::changing;
@@ -17,6 +18,7 @@ use crate::clock::Now;
 use crate::cwmp::device::Author;
 use crate::model::change::Change;
 use crate::model::reloads::Reload;
+use crate::model::source::provider::LinkState;
 use crate::model::source::{Answer, Answers, Query, Response, Write};
 use crate::model::tree::{Mode, Parameter, Reading, Settled, Wanted};
 
@@ -119,6 +121,8 @@ pub(super) struct SourceState {
     kept: Vec<(Query, Response, Duration)>,
     /// The failure without which the present request would have its values.
     fault: Option<String>,
+    /// The states of links that the present reading takes into account.
+    link_states: Vec<LinkState>,
 }
 
 /// A source that fails.
@@ -204,6 +208,9 @@ impl Device {
             return (readings, Vec::new());
         }
         self.sources.answers = Answers::default();
+        if mode == Mode::Refresh && !self.sources.link_states.is_empty() {
+            self.take_link_states(wanted, &mut answers);
+        }
         (readings, answers.into_queries())
     }
 

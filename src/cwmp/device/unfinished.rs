@@ -10,7 +10,7 @@
 use serde_json::{Value as Json, json};
 
 use super::Confirmation;
-use crate::model::source::{Place, Write};
+use crate::model::source::{Argument, Place, Write};
 
 /// The work that a crash may interrupt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -101,6 +101,10 @@ pub(super) fn undo_to_json(write: &Write) -> Option<Json> {
     Some(match &write.place {
         Place::Exec { command, limit, row, field, .. } => json!([write.name, old, command, limit, row, field]),
         Place::File { path, replaces } => json!([write.name, old, path, replaces]),
+        Place::Ubus { object, method, args, value, limit } => {
+            let args: Vec<Json> = args.iter().filter_map(argument_to_json).collect();
+            json!([write.name, old, { "object": object, "method": method, "value": value }, args, limit])
+        }
         _ => return None,
     })
 }
@@ -116,9 +120,35 @@ pub(super) fn undo_from_json(json: &Json) -> Option<Write> {
             field: text(5)?,
             has_check: false,
         },
+        Json::Object(call) => {
+            let member = |name: &str| call.get(name).and_then(Json::as_str).map(str::to_owned);
+            let args = json.get(3)?.as_array()?.iter().map(argument_from_json).collect::<Option<_>>()?;
+            let (object, method, value) = (member("object")?, member("method")?, member("value")?);
+            Place::Ubus { object, method, args, value, limit: json.get(4)?.as_u64()?.try_into().ok()? }
+        }
         _ => Place::File { path: text(2)?, replaces: json.get(3)?.as_bool()? },
     };
     Some(Write { name: text(0)?, place, text: text(1), old: text(1), reload: None, hidden: true })
+}
+
+/// Returns the form of an argument in the journal: its name, and a text, a number or a truth value.
+fn argument_to_json((name, argument): &(String, Argument<String>)) -> Option<Json> {
+    Some(match argument {
+        Argument::Text(text) => json!([name, text]),
+        Argument::Whole(number) => json!([name, number]),
+        Argument::Boolean(flag) => json!([name, flag]),
+        // No method that sets a field has one.
+        Argument::Table(_) => return None,
+    })
+}
+
+fn argument_from_json(json: &Json) -> Option<(String, Argument<String>)> {
+    let argument = match json.get(1)? {
+        Json::String(text) => Argument::Text(text.clone()),
+        Json::Bool(flag) => Argument::Boolean(*flag),
+        number => Argument::Whole(number.as_i64()?),
+    };
+    Some((json.get(0)?.as_str()?.to_owned(), argument))
 }
 
 #[cfg(test)]
@@ -135,6 +165,17 @@ mod tests {
             has_check: false,
         };
         let file = Place::File { path: "/proc/x".into(), replaces: false };
+        let bus = Place::Ubus {
+            object: "led".into(),
+            method: "set".into(),
+            args: vec![
+                ("name".into(), Argument::Text("power".into())),
+                ("at".into(), Argument::Whole(3)),
+                ("now".into(), Argument::Boolean(true)),
+            ],
+            value: "mode".into(),
+            limit: 5,
+        };
         let undo = |place: &Place| Write {
             name: "Device.X".into(),
             place: place.clone(),
@@ -149,13 +190,13 @@ mod tests {
             owed: vec!["network".into()],
             running: Some("wireless".into()),
             is_last: false,
-            undo: vec![undo(&exec), undo(&file)],
+            undo: vec![undo(&exec), undo(&file), undo(&bus)],
             confirmation: None,
         };
         let read = Unfinished::from_json(&work.to_json());
         assert_eq!((&read.boot, &read.staged), (&work.boot, &work.staged));
         assert_eq!(read.owed, ["network", "wireless"]);
-        assert_eq!(read.undo.iter().map(|write| &write.place).collect::<Vec<_>>(), [&exec, &file]);
+        assert_eq!(read.undo.iter().map(|write| &write.place).collect::<Vec<_>>(), [&exec, &file, &bus]);
         assert!(read.undo.iter().all(|write| write.text.as_deref() == Some("old")));
         for text in ["null", "{}", r#"{"staged":[1,[]],"owed":[5],"undo":[null,["a"],["a","b",["c"]]]}"#] {
             let json = serde_json::from_str(text).expect("JSON");

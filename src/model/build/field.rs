@@ -79,8 +79,8 @@ impl<'a> SchemaBuilder<'a> {
         };
         let path = self.row_paths(raw)?;
         let writes = self.written_texts(raw, spec)?;
-        let allowed = self.allowed(raw)?;
-        let mapping = self.sources.mapping(Mapping { absent, conversion, writes, allowed, path });
+        let (allowed, call) = (self.allowed(raw)?, self.set_call(raw, source)?);
+        let mapping = self.sources.mapping(Mapping { absent, conversion, writes, allowed, path, call });
         Ok(Field { source, excerpt, mapping })
     }
 

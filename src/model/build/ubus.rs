@@ -3,7 +3,7 @@
 use super::{Built, SchemaBuilder, pointer};
 use crate::model::raw::{Number, Object, Raw};
 use crate::model::source::path::{self, ITSELF, Step};
-use crate::model::source::{Argument, Arguments, Call, Location, SourceId, Template, is_object_name};
+use crate::model::source::{Argument, Arguments, Call, Location, SetCall, SourceId, Template, is_object_name};
 
 /// The members that only this kind has.
 pub(super) const UBUS_MEMBERS: [&str; 4] = ["args", "key", "method", "optional"];
@@ -29,24 +29,55 @@ impl<'a> SchemaBuilder<'a> {
         Ok(Location::Ubus(Box::new(Call { object, method, args, part, key: ITSELF.into(), is_optional })))
     }
 
+    /// Reads `set` of a field: the method by which it is set.
+    pub(super) fn set_call(&self, raw: &Object<'a>, source: SourceId) -> Built<Option<Box<SetCall>>> {
+        let Some(Raw::Object(set)) = raw.get("set") else { return Ok(None) };
+        let wrong = |reason: &str| Err(self.error(raw.file, "/set", reason));
+        if !matches!(self.sources.source_of(source).location, Location::Ubus(_)) {
+            return wrong("only a field of a `ubus` has a method");
+        }
+        let method = match set.get("method") {
+            Some(Raw::Text(method)) if !method.is_empty() && !method.contains(char::is_control) => method,
+            _ => return wrong("`method` is needed: the method of the object that sets the field"),
+        };
+        if let Some((member, _)) = set.members().find(|(member, _)| !["method", "args"].contains(member)) {
+            return wrong(&format!("`{member}` is no member; there are `method` and `args`"));
+        }
+        let Some(Raw::Object(args)) = set.get("args") else { return wrong("`args` is needed, with `{value}` in it") };
+        let is_value = |value: &Raw<'_>| matches!(value, Raw::Text("{value}"));
+        let values: Vec<&str> = args.members().filter(|(_, value)| is_value(value)).map(|(name, _)| name).collect();
+        let [value] = values[..] else { return wrong("one argument is needed that is `{value}`") };
+        let others = args.members().filter(|(_, value)| !is_value(value));
+        let args = self.arguments(others, raw.file, "/set/args")?;
+        Ok(Some(Box::new(SetCall { method: method.into(), args, value: value.into() })))
+    }
+
     /// Reads the arguments of a call.
     fn args(&self, raw: &Object<'a>) -> Built<Arguments> {
-        let args = match raw.get("args") {
-            None => return Ok(Box::default()),
-            Some(Raw::Object(args)) => args,
-            Some(_) => return Err(self.error(raw.file, "/args", "an object is needed")),
-        };
-        let argument = |(name, value): (&str, Raw<'a>)| {
-            let at = format!("/args{}", pointer(name));
+        match raw.get("args") {
+            None => Ok(Box::default()),
+            Some(Raw::Object(args)) => self.arguments(args.members(), raw.file, "/args"),
+            Some(_) => Err(self.error(raw.file, "/args", "an object is needed")),
+        }
+    }
+
+    fn arguments<'r>(
+        &self,
+        args: impl Iterator<Item = (&'r str, Raw<'r>)>,
+        file: usize,
+        place: &str,
+    ) -> Built<Arguments> {
+        let argument = |(name, value): (&str, Raw<'_>)| {
+            let at = format!("{place}{}", pointer(name));
             let argument = match value {
-                Raw::Text(text) if !text.contains('\0') => Argument::Text(self.text_with_blanks(text, raw.file, &at)?),
+                Raw::Text(text) if !text.contains('\0') => Argument::Text(self.text_with_blanks(text, file, &at)?),
                 Raw::Boolean(flag) => Argument::Boolean(flag),
                 Raw::Number(Number::Integer(number)) if i64::try_from(number).is_ok() => Argument::Whole(number as i64),
-                _ => return Err(self.error(raw.file, &at, "a text, a whole number or a boolean is needed")),
+                _ => return Err(self.error(file, &at, "a text, a whole number or a boolean is needed")),
             };
             Ok((name.into(), argument))
         };
-        args.members().map(argument).collect()
+        args.map(argument).collect()
     }
 
     /// Reads a path with placeholders.

@@ -47,7 +47,10 @@ impl<'a> SchemaBuilder<'a> {
         let is_package = matches!(rows.location, Location::Uci { .. });
         let sections = rows.sections().filter(|_| !is_package || rows.writing.sets);
         let Some((_, identity)) = sections else {
-            return wrong("add", "only a `uci` that can be set, `route` and `static_lease` have it".to_owned());
+            return wrong(
+                "add",
+                "only a `uci` that can be set, `resolver`, `route`, `route6` and `static_lease` have it".to_owned(),
+            );
         };
         let of_provider = identity.map(|identity| identity.section_type).filter(|_| !is_package).unwrap_or_default();
         let section_type = self.text(source, "rows")?.unwrap_or(&of_provider);
@@ -68,7 +71,7 @@ impl<'a> SchemaBuilder<'a> {
         let meets = |(field, texts): &&Condition| {
             let option = options.iter().find(|(option, _)| **option == **field).map(|(_, value)| value);
             let is_it = |wanted: &Template| match option {
-                Some(value) => value == wanted,
+                Some(value) => value == wanted || wanted.is_text("*"),
                 None if **field == *".type" => wanted.is_text(section_type),
                 None => wanted.fill(&mut |_| Err(())).is_ok_and(|wanted| wanted.is_empty()),
             };

@@ -30,6 +30,8 @@ impl<'a> SchemaBuilder<'a> {
             (Location::File { .. }, Some(_)) => {
                 return Err(self.error(raw.file, "/set", "`write`, `replace` or false is needed"));
             }
+            // The field has the method, which sets nothing else of the answer.
+            (Location::Ubus(_), Some(Raw::Object(_))) if raw.get("field").is_some() => {}
             (_, Some(_)) => return Err(self.error(raw.file, "/set", "false is needed, or no `set`")),
         }
         if matches!((location, raw.get("set")), (Location::Uci { .. }, Some(set)) if !matches!(set, Raw::Boolean(_))) {
@@ -119,11 +121,13 @@ impl<'a> SchemaBuilder<'a> {
             (_, Excerpt::View(view, fields)) => fields[..view.written].iter().all(is_option),
             (Location::Uci { .. }, Excerpt::Name(option) | Excerpt::Item(option, _)) => is_name(option),
             (Location::Exec { .. }, Excerpt::Name(_)) => true,
+            (Location::Ubus(_), Excerpt::Name(_)) => field.mapping.call.is_some(),
             (Location::File { rows: None, .. }, Excerpt::Text { line: None, word: None }) => true,
             _ => false,
         };
         let has_place = field.mapping.conversion.pattern.is_none() || is_package;
-        let is_settable = is_whole && source.writing.sets && !is_forbidden && has_place;
+        let can_set = source.writing.sets || field.mapping.call.is_some();
+        let is_settable = is_whole && can_set && !is_forbidden && has_place;
         let facets = spec.facets.as_ref();
         let is_free = facets.is_none_or(|facets| facets.pattern.is_none() && facets.enumeration.is_empty())
             && field.mapping.conversion.map.is_empty()

@@ -95,6 +95,11 @@ impl Blob {
     pub fn root(&self) -> Value<'_> {
         Value::Table(Elements(&self.0))
     }
+
+    /// Returns true if a text, or the name of a member, has this text in it.
+    pub fn has_text(&self, text: &str) -> bool {
+        self.0.windows(text.len().max(1)).any(|window| window == text.as_bytes())
+    }
 }
 
 /// Returns `None` if a part of these elements is wrong.

@@ -27,11 +27,22 @@ pub enum Shape {
     Rows,
 }
 
+/// A state that a link had for a while, by an event of the kernel: it may be over before the link is read (R212).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkState {
+    /// The name of the link, which is the key of its row in `link`.
+    pub link: String,
+    /// The field `status`, a word of TR-181.
+    pub status: &'static str,
+}
+
 /// Returns the UCI package of which rows of a provider are sections, and what tells these apart. The field `section` of such a row
 /// is the name of its section.
 pub fn sections(provider: &str) -> Option<(&'static str, Identity)> {
     let (package, section_type, options): (_, &str, &[&str]) = match provider {
+        "resolver" => ("network", "interface", &["dns"]),
         "route" => ("network", "route", &["interface", "target", "gateway"]),
+        "route6" => ("network", "route6", &["interface", "target", "gateway"]),
         "static_lease" => ("dhcp", "host", &["mac", "ip"]),
         _ => return None,
     };
@@ -93,25 +104,13 @@ pub const PROVIDERS: &[Provider] = &[
         shape: Shape::Rows,
         fields: &["pid", "command", "size", "priority", "cpu_time", "state"],
     },
-    Provider { name: "resolver", shape: Shape::Rows, fields: &["address", "family", "interface", "type"] },
     Provider {
-        name: "route",
+        name: "resolver",
         shape: Shape::Rows,
-        fields: &[
-            "family",
-            "destination",
-            "prefix",
-            "mask",
-            "cidr",
-            "gateway",
-            "device",
-            "metric",
-            "origin",
-            "static",
-            "section",
-            "status",
-        ],
+        fields: &["address", "family", "interface", "type", "section", "status"],
     },
+    Provider { name: "route", shape: Shape::Rows, fields: ROUTE },
+    Provider { name: "route6", shape: Shape::Rows, fields: ROUTE },
     Provider {
         name: "socket",
         shape: Shape::Rows,
@@ -134,8 +133,24 @@ pub const PROVIDERS: &[Provider] = &[
         ],
     },
     Provider { name: "zone", shape: Shape::Rows, fields: &["name", "networks", "network", "masq"] },
-    Provider { name: "zone_network", shape: Shape::Rows, fields: &["network", "zone", "masq", "proto"] },
+    Provider { name: "zone_network", shape: Shape::Rows, fields: &["network", "zone", "masq", "proto", "section"] },
     Provider { name: "zones", shape: Shape::One, fields: &["networks"] },
+];
+
+/// The fields of a route.
+const ROUTE: &[&str] = &[
+    "family",
+    "destination",
+    "prefix",
+    "mask",
+    "cidr",
+    "gateway",
+    "device",
+    "metric",
+    "origin",
+    "static",
+    "section",
+    "status",
 ];
 
 /// The fields of a network interface.

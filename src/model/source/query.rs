@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::blob::Blob;
+use super::provider::LinkState;
 use super::uci::{self, Identity};
 use crate::model::facets::PatternCache;
 
@@ -227,6 +228,22 @@ impl Answers {
     /// Returns the queries that have a response.
     pub fn into_queries(self) -> Vec<Query> {
         self.responses.into_iter().map(|(query, _)| query).collect()
+    }
+
+    /// Gives the rows of `link` this state. Returns true if one of them had another one.
+    pub fn set_link_state(&mut self, state: &LinkState) -> bool {
+        let mut is_other = false;
+        for (query, response) in &mut self.responses {
+            let is_of_links = matches!(&query.target, Target::BuiltIn { provider, .. } if provider == "link");
+            if let (true, Ok(Answer::Rows(rows))) = (is_of_links, &mut response.answer)
+                && let Some(row) = rows.iter_mut().find(|row| row.key == state.link)
+                && row.get("status") != Some(state.status)
+            {
+                row.replace("status", state.status);
+                is_other = true;
+            }
+        }
+        is_other
     }
 
     /// Replaces the response to a query that has one.

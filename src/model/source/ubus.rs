@@ -23,6 +23,16 @@ pub(in crate::model) struct Call {
     pub(in crate::model) is_optional: bool,
 }
 
+/// A method of the same object by which a field is set.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::model) struct SetCall {
+    pub(in crate::model) method: Box<str>,
+    /// The arguments but for that of the new text.
+    pub(in crate::model) args: Arguments,
+    /// The name of the argument that is the new text.
+    pub(in crate::model) value: Box<str>,
+}
+
 impl Call {
     /// Returns true if the call is the same for all rows of a table.
     pub(super) fn is_constant(&self) -> bool {

@@ -28,6 +28,8 @@ pub(in crate::model) struct View {
     pub(in crate::model) least: usize,
     /// The number of fields that are written, from the first one on.
     pub(in crate::model) written: usize,
+    /// True if the written text is a list of words.
+    pub(in crate::model) is_list: bool,
     read: fn(&Texts<'_>) -> Viewed,
     write: fn(&Texts<'_>, &Parts<'_>) -> Written,
 }
@@ -39,7 +41,11 @@ const fn view(
     read: fn(&Texts<'_>) -> Viewed,
     write: fn(&Texts<'_>, &Parts<'_>) -> Written,
 ) -> View {
-    View { name, fields, least, written: 1, read, write }
+    View { name, fields, least, written: 1, is_list: false, read, write }
+}
+
+const fn flag_view(name: &'static str, read: fn(&Texts<'_>) -> Viewed) -> View {
+    View { is_list: true, ..view(name, &["flags"], 1, read, write::flags) }
 }
 
 const fn range_view(name: &'static str, read: fn(&Texts<'_>) -> Viewed) -> View {
@@ -57,7 +63,8 @@ const fn shown(
 }
 
 /// All views.
-pub(in crate::model) const VIEWS: [View; 27] = [
+pub(in crate::model) const VIEWS: [View; 30] = [
+    View { written: 2, ..view("both", &["first", "second"], 2, first, write::both) },
     view(
         "channel.automatic",
         &["channel", "present"],
@@ -100,6 +107,8 @@ pub(in crate::model) const VIEWS: [View; 27] = [
         |texts| Ok(port_range(texts)?.and_then(|(_, to)| to).map(|to| to.to_string())),
         write::ports,
     ),
+    flag_view("ra-flags.managed", |texts| Ok(Some(has_flag(texts, MANAGED).to_string()))),
+    flag_view("ra-flags.other", |texts| Ok(Some(has_flag(texts, OTHER).to_string()))),
     shown("radio.status", &["up", "pending", "failed"], 3, radio_status),
     shown("station.standard", &["eht", "he", "vht", "ht", "band"], 5, standard),
     view(
@@ -197,6 +206,14 @@ fn mask(text: &str) -> Option<u32> {
 /// Returns the text of the first field that the device has.
 fn first(texts: &Texts<'_>) -> Viewed {
     Ok(texts.iter().flatten().next().map(|text| (*text).to_owned()))
+}
+
+/// The flags of odhcpd by which clients ask for addresses, and for other values. Without any flag, it sends the second one.
+const MANAGED: &str = "managed-config";
+const OTHER: &str = "other-config";
+
+fn has_flag(texts: &Texts<'_>, flag: &str) -> bool {
+    texts[0].unwrap_or(OTHER).split_whitespace().any(|held| held == flag)
 }
 
 /// Returns an address with the length of its prefix.

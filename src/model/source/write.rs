@@ -1,5 +1,6 @@
 //! Writes: the texts that the device must hold, so that parameters have the values of a request.
 
+use super::query::Argument;
 use super::uci::Identity;
 
 /// A text for one field of the device.
@@ -97,6 +98,19 @@ pub enum Place {
         /// True if the program has the verb `check`.
         has_check: bool,
     },
+    /// A field of an object on the bus of OpenWrt.
+    Ubus {
+        /// The name of the object.
+        object: String,
+        /// The method that sets the field.
+        method: String,
+        /// The arguments by name, but for that of the text.
+        args: Vec<(String, Argument<String>)>,
+        /// The name of the argument that is the text.
+        value: String,
+        /// The seconds after which the call counts as hung.
+        limit: u32,
+    },
     /// The whole text of a file.
     File {
         /// The path.
@@ -124,7 +138,8 @@ impl Place {
             Place::Uci { package, .. } | Place::NewSection { package, .. } | Place::OldSection { package, .. } => {
                 Some(package)
             }
-            Place::NewRow { .. } | Place::OldRow { .. } | Place::Exec { .. } | Place::File { .. } => None,
+            Place::NewRow { .. } | Place::OldRow { .. } => None,
+            Place::Exec { .. } | Place::Ubus { .. } | Place::File { .. } => None,
         }
     }
 }

@@ -190,3 +190,30 @@ fn a_name_that_is_not_plain_is_not_asked() {
     assert_eq!(rounds.concat(), ["ubus net dump", "ubus net.lan status"]);
     assert_eq!(values(&tree, "").unwrap(), ["Device.T.1.A=-", "Device.T.2.A=-", "Device.T.3.A=x"]);
 }
+
+/// A method that sets a field has one argument for its text.
+#[test]
+fn a_method_that_sets_a_field_is_complete() {
+    let load_with = |set: &str| {
+        let model = format!(
+            r#"{{ "Device": {{ "A": {{ "type": "string", "access": "readWrite",
+                "source": {{ "ubus": "led", "method": "get", "field": "a", "set": {set} }} }} }} }}"#
+        );
+        let loaded = load(&[file(&model)], &[]);
+        loaded.map(|model| model.tree.parameter("Device.A").unwrap().spec.writable).map_err(|error| error.to_string())
+    };
+    assert_eq!(load_with(r#"{ "method": "set", "args": { "a": "{value}", "fast": true, "level": 3 } }"#), Ok(true));
+    assert_eq!(load_with("false"), Ok(false));
+    for (set, reason) in [
+        ("true", "false is needed, or no `set`"),
+        ("{}", "`method` is needed"),
+        (r#"{ "method": "set" }"#, "`args` is needed"),
+        (r#"{ "method": "set", "args": { "a": "x" } }"#, "one argument is needed that is `{value}`"),
+        (r#"{ "method": "set", "args": { "a": "{value}", "b": "{value}" } }"#, "one argument is needed"),
+        (r#"{ "method": "set", "args": { "a": "{value}", "b": [] } }"#, "a text, a whole number or a boolean"),
+        (r#"{ "method": "set", "args": { "a": "{value}" }, "of": "x" }"#, "`of` is no member"),
+    ] {
+        let refused = load_with(set).unwrap_err();
+        assert!(refused.contains(reason), "{set}: {refused}");
+    }
+}

@@ -49,7 +49,11 @@ fn a_wrong_source_of_a_parameter_names_the_place_and_the_reason() {
         (text(r#""source": { "field": "x", "word": 1 }"#), "/Device/O/A/source/word", "no part of a text"),
         (text(r#""source": { "field": "x", "match": "[" }"#), "/Device/O/A/source/match", "not a regular expression"),
         (text(r#""source": { "field": "x", "fields": [] }"#), "/Device/O/A/source/fields", "only a `view` has"),
-        (text(r#""source": { "view": "port-range" }"#), "/Device/O/A/source/view", "there are channel.automatic, "),
+        (
+            text(r#""source": { "view": "port-range" }"#),
+            "/Device/O/A/source/view",
+            "there are both, channel.automatic, ",
+        ),
         (text(r#""source": { "view": "port-range.to", "field": "x" }"#), "/Device/O/A/source/field", "has `fields`"),
         (
             text(r#""source": { "view": "dhcp-range.last", "fields": ["a", "b"] }"#),

@@ -6,6 +6,7 @@ use std::fs;
 use super::address::INET6;
 use super::netlink::{AttributeList, dump as netlink_dump, messages, u16_at, u32_at, u64_at};
 use crate::model::source::Row;
+use crate::model::source::provider::LinkState;
 
 /// RTM_GETLINK and RTM_NEWLINK, and the length of `struct ifinfomsg`.
 const GET: u16 = 18;
@@ -71,6 +72,16 @@ pub(super) struct Link {
 pub(super) fn dump() -> Result<Vec<Link>, String> {
     let answer = netlink_dump(GET, 0, FIXED)?;
     Ok(messages(&answer, NEW, FIXED).filter_map(|message| read(message.fixed, message.attributes)).collect())
+}
+
+/// Returns the states of links that messages of the kernel tell.
+pub(super) fn states(bytes: &[u8]) -> Vec<LinkState> {
+    let state = |fixed: &[u8], attributes: AttributeList<'_>| {
+        let state = attributes.get(16)?.first().copied()?;
+        let link = Link { flags: u32_at(fixed, 8)?, state, ..Link::default() };
+        Some(LinkState { link: attributes.text(3)?, status: link.status() })
+    };
+    messages(bytes, NEW, FIXED).filter_map(|message| state(message.fixed, message.attributes)).collect()
 }
 
 fn read(fixed: &[u8], attributes: AttributeList<'_>) -> Option<Link> {
@@ -200,7 +211,8 @@ impl Link {
         row.set("status", self.status());
         row.set("last_change", self.last_change.to_string());
         row.set("address", &self.address);
-        row.set("mtu", self.mtu.to_string());
+        // TR-181 has no greater number for the loopback device, which has 65536.
+        row.set("mtu", self.mtu.min(u16::MAX.into()).to_string());
         let master = self.master.map(|master| super::name_of(links, master)).unwrap_or_default();
         row.set("master", master);
         let lower = self.lower(links);

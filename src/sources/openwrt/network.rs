@@ -94,6 +94,27 @@ fn server_type(server: &Row, name: &str, network: &Sections) -> Option<&'static 
     }
 }
 
+/// The option of the interfaces of netifd that the agent creates for one DNS server each. netifd does not know it.
+const OWN_SERVER: &str = "cpe_dns";
+
+/// Makes the interfaces that stand for one DNS server rows: a server that netifd has from one has its key, and one that it does not
+/// have comes behind the others.
+pub(super) fn add_own_servers(servers: &mut Vec<Row>, network: &Sections) {
+    for section in network.of_type("interface").filter(|section| section.get(OWN_SERVER).is_some()) {
+        if let Some(row) = servers.iter_mut().find(|row| row.get("interface") == Some(&section.key)) {
+            row.key.clone_from(&section.key);
+            row.set("section", &section.key);
+            row.replace("type", "Static");
+            continue;
+        }
+        let mut row = Row::new(&section.key);
+        row.set("section", &section.key);
+        row.set("type", "Static");
+        row.set("status", if section.get("disabled") == Some(ON) { "Disabled" } else { "Error" });
+        servers.push(row);
+    }
+}
+
 /// Returns the servers that dnsmasq asks: those of the device, unless the configuration excludes them, and its own.
 pub(super) fn forwarders(servers: Vec<Row>, dhcp: &Sections) -> Vec<Row> {
     let Some(dnsmasq) = dhcp.of_type("dnsmasq").next() else { return servers };
@@ -138,10 +159,13 @@ pub(super) fn add_origins(routes: &mut [Row], network: &Sections) {
 
 /// Makes the sections of the configuration rows: a route of the kernel that is one has its key, and one that the kernel does not
 /// have comes behind those that it has.
-pub(super) fn add_sections(routes: &mut Vec<Row>, network: &Sections) {
-    let Some((_, identity)) = provider::sections("route") else { return };
+pub(super) fn add_sections(of: &str, routes: &mut Vec<Row>, network: &Sections) {
+    let Some((_, identity)) = provider::sections(of) else { return };
+    let family = if of == "route6" { "6" } else { "4" };
     for section in network.rows(Some(&identity)) {
-        let is_known = |route: &&mut Row| route.get("section").is_none() && is_section(&section, route);
+        let is_known = |route: &&mut Row| {
+            route.get("family") == Some(family) && route.get("section").is_none() && is_section(&section, route)
+        };
         let is_on = section.get("disabled") != Some(ON);
         let status = match routes.iter_mut().find(is_known) {
             Some(route) => {
@@ -153,7 +177,7 @@ pub(super) fn add_sections(routes: &mut Vec<Row>, network: &Sections) {
             None => "Disabled",
         };
         let mut row = Row::new(&section.key);
-        for (field, text) in [("family", "4"), ("origin", "Static"), ("static", ON), ("status", status)] {
+        for (field, text) in [("family", family), ("origin", "Static"), ("static", ON), ("status", status)] {
             row.set(field, text);
         }
         row.set("section", section.get(".name").unwrap_or_default());
@@ -286,6 +310,30 @@ mod tests {
     }
 
     #[test]
+    fn an_interface_may_stand_for_a_server() {
+        let network = package(
+            "c interface wan\no proto dhcp\nc interface a\no cpe_dns 1\no dns 9.9.9.9\nc interface b\no cpe_dns 1\no disabled 1\n\
+             c interface c\no cpe_dns 1\n",
+        );
+        let row = |address: &str, interface: &str| {
+            let mut row = Row::new(address);
+            row.set("interface", interface);
+            row
+        };
+        let mut servers = vec![row("192.0.2.1", "wan"), row("9.9.9.9", "a")];
+        add_own_servers(&mut servers, &network);
+        assert_eq!(
+            fields(&servers, [".", "section", "type", "status"]),
+            [
+                ["192.0.2.1", "-", "-", "-"],
+                ["a", "a", "Static", "-"],
+                ["b", "b", "Static", "Disabled"],
+                ["c", "c", "Static", "Error"]
+            ]
+        );
+    }
+
+    #[test]
     fn dnsmasq_may_have_servers_of_its_own() {
         let all = |text: &str| {
             let rows = forwarders(vec![Row::new("192.0.2.1")], &package(text));
@@ -341,6 +389,25 @@ mod tests {
                 ["1", "Static"],
                 ["0", "Static"]
             ]
+        );
+    }
+
+    /// A section is the route of its own family that has the same target.
+    #[test]
+    fn a_route_of_ipv6_is_a_section() {
+        let network = package(
+            "c route6 a\no target 2001:db8:2::/48\no gateway fe80::7\nc route6 b\no target 2001:db8:3::/48\no disabled 1\n\
+             c route c\no target 10.0.0.0/8\n",
+        );
+        let mut row = Row::new("known");
+        for (field, text) in [("family", "6"), ("cidr", "2001:db8:2::/48"), ("gateway", "fe80::7")] {
+            row.set(field, text);
+        }
+        let mut routes = vec![row];
+        add_sections("route6", &mut routes, &network);
+        assert_eq!(
+            fields(&routes, [".", "section", "family", "status"]),
+            [["a", "a", "6", "-"], ["b", "b", "6", "Disabled"]]
         );
     }
 

@@ -40,6 +40,7 @@ pub(super) fn network_rows(zones: &[Row], package: &Sections) -> Vec<Row> {
         row.set("network", name);
         row.set("zone", zone.get("name").unwrap_or_default());
         row.set("masq", masquerades(zone));
+        row.set("section", zone.get(".name").unwrap_or_default());
         if let Some(proto) = network::interface(package, name).and_then(|interface| interface.get("proto")) {
             row.set("proto", proto);
         }

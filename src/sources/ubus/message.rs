@@ -155,6 +155,11 @@ fn encode(argument: &Argument<String>, wanted: Option<u8>) -> Option<(u8, Vec<u8
     let value = match (argument, kind) {
         // A text on the bus ends with NUL, and cannot have one within.
         (Argument::Text(text), TEXT) if !text.contains('\0') => [text.as_bytes(), &[0]].concat(),
+        // A text of the device that a field had: the object has it as a number or a truth value.
+        (Argument::Text(text), BOOLEAN) => vec![u8::from(truth(text)?)],
+        (Argument::Text(text), WHOLE_16 | WHOLE_32 | WHOLE_64 | DOUBLE) => {
+            encode(&Argument::Whole(text.parse().ok()?), wanted)?.1
+        }
         (Argument::Boolean(flag), BOOLEAN) => vec![u8::from(*flag)],
         (Argument::Whole(number), BOOLEAN) => u8::try_from(*number).ok()?.to_be_bytes().to_vec(),
         (Argument::Whole(number), WHOLE_16) => i16::try_from(*number).ok()?.to_be_bytes().to_vec(),
@@ -176,6 +181,15 @@ fn encode(argument: &Argument<String>, wanted: Option<u8>) -> Option<(u8, Vec<u8
         _ => return None,
     };
     Some((kind, value))
+}
+
+/// Reads a truth value.
+fn truth(text: &str) -> Option<bool> {
+    match text {
+        "true" | "1" => Some(true),
+        "false" | "0" => Some(false),
+        _ => None,
+    }
 }
 
 /// Appends the request for an object by its name.

@@ -1,10 +1,13 @@
 //! Values that the ACS sets by programs and in files, which are set back if one of them is refused.
 
 use std::fs;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::Device;
+use super::uci_set::Killer;
 use crate::gateway::TR_181;
+use crate::support::skip::skip_for_lack_of;
 use crate::support::{AcsOptions, Agent, ManualAcs, add_object, delete_object, set_parameter_values};
 
 const LED: &str = "Device.X_00D09E_Led.";
@@ -146,6 +149,49 @@ fn a_kill_during_a_program_sets_everything_back() {
     agent.restart();
     agent.wait_for_control();
     assert_eq!(text(&device, "led.log"), "set mode On\nset mode Off\n");
+}
+
+/// R164, R171: a request that sets a program, two files and a kept value at once is whole or not there, wherever the agent is killed.
+#[test]
+fn a_kill_at_any_step_leaves_all_or_nothing() {
+    if Command::new("strace").arg("-V").output().is_err() {
+        return skip_for_lack_of("strace");
+    }
+    let (acs, device) = (ManualAcs::start(AcsOptions::new()), device("true"));
+    let mut agent = agent(&device, &acs);
+    let names = [
+        format!("{LED}Color"),
+        format!("{FAN}Speed"),
+        "Device.X_00D09E_Setting".to_owned(),
+        "Device.X_00D09E_Note".to_owned(),
+        "Device.DeviceInfo.ProvisioningCode".to_owned(),
+    ];
+    let read = |agent: &Agent| names.each_ref().map(|name| agent.value(name));
+    let (mut kills, mut value, mut present) = ([0; 2], 1000, read(&agent));
+    for call in ["write", "fsync", "rename"] {
+        for number in 1.. {
+            value += 1;
+            let wanted = names.each_ref().map(|_| value.to_string());
+            let assignments: Vec<String> = names.iter().map(|name| format!("{name}={value}")).collect();
+            let arguments: Vec<&str> = std::iter::once("set").chain(assignments.iter().map(String::as_str)).collect();
+            let killer = Killer::at(&agent, call, number);
+            let is_confirmed = agent.command(&arguments).status.success();
+            drop(killer);
+            if agent.is_running() {
+                assert!(is_confirmed, "{call} {number}");
+                present = wanted;
+                break;
+            }
+            agent.restart();
+            agent.wait_for_control();
+            let found = read(&agent);
+            assert!(found == present || found == wanted, "{call} {number}: {found:?}, not {present:?} nor {wanted:?}");
+            assert!(!is_confirmed || found == wanted, "{call} {number}: a confirmed change is lost");
+            kills[usize::from(found == wanted)] += 1;
+            present = found;
+        }
+    }
+    assert!(kills[0] >= 5 && kills[1] >= 2, "{kills:?} kills before and behind the record");
 }
 
 /// A program with a table: a file for each row.

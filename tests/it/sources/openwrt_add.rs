@@ -12,7 +12,7 @@ use crate::support::{
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A table, its package, the section of the first new instance, the values that are set in one request, and the section then.
-/// `@` is the number in a table whose first numbers this machine decides.
+/// `#` is the number in a table whose numbers this machine decides, or another table with the same sections.
 struct Table {
     path: &'static str,
     package: &'static str,
@@ -99,8 +99,8 @@ const TABLES: &[Table] = &[
     Table {
         path: "Routing.Router.1.IPv4Forwarding.",
         package: "network",
-        number: "@",
-        added: "config route 'cpe_route_@'\n\toption disabled '1'\n",
+        number: "#",
+        added: "config route 'cpe_route_#'\n\toption disabled '1'\n",
         values: &[
             ("Interface", "Device.IP.Interface.4"),
             ("GatewayIPAddress", "192.168.3.7"),
@@ -109,11 +109,130 @@ const TABLES: &[Table] = &[
             ("ForwardingMetric", "5"),
             ("Enable", "true"),
         ],
-        section: "config route 'cpe_route_@'\n\toption disabled '0'\n\toption interface 'guest'\n\
+        section: "config route 'cpe_route_#'\n\toption disabled '0'\n\toption interface 'guest'\n\
             \toption gateway '192.168.3.7'\n\toption target '10.9.0.0'\n\toption netmask '255.255.0.0'\n\
             \toption metric '5'\n",
         // The kernel does not have it, since no netifd runs.
         others: &[("Status", "Error"), ("StaticRoute", "true"), ("Origin", "Static")],
+    },
+    Table {
+        path: "Routing.Router.1.IPv6Forwarding.",
+        package: "network",
+        number: "#",
+        added: "config route6 'cpe_route6_#'\n\toption disabled '1'\n",
+        values: &[
+            ("Interface", "Device.IP.Interface.4"),
+            ("NextHop", "fe80::7"),
+            ("DestIPPrefix", "2001:db8:9::/48"),
+            ("ForwardingMetric", "5"),
+            ("Enable", "true"),
+        ],
+        section: "config route6 'cpe_route6_#'\n\toption disabled '0'\n\toption interface 'guest'\n\
+            \toption gateway 'fe80::7'\n\toption target '2001:db8:9::/48'\n\toption metric '5'\n",
+        others: &[("Status", "Error"), ("Origin", "Static")],
+    },
+    Table {
+        path: "DNS.Client.Server.",
+        package: "network",
+        number: "#",
+        added: "config interface 'cpe_dns_#'\n\toption proto 'none'\n\toption device '@wan'\n\toption cpe_dns '1'\n\
+            \toption disabled '1'\n",
+        values: &[("DNSServer", "9.9.9.9"), ("Interface", "Device.IP.Interface.4"), ("Enable", "true")],
+        section: "config interface 'cpe_dns_#'\n\toption proto 'none'\n\toption device '@guest'\n\toption cpe_dns '1'\n\
+            \toption disabled '0'\n\toption dns '9.9.9.9'\n",
+        // netifd does not have it, since none runs.
+        others: &[("Type", "Static"), ("Status", "Error")],
+    },
+    Table {
+        path: "Firewall.DMZ.",
+        package: "firewall",
+        number: "1",
+        added: "config redirect 'cpe_dmz_1'\n\toption target 'DNAT'\n\toption src 'wan'\n\toption proto 'all'\n\
+            \toption enabled '0'\n",
+        values: &[
+            ("DestIP", "192.168.1.44"),
+            ("SourcePrefix", "203.0.113.0/24"),
+            ("Description", "Console"),
+            ("Enable", "true"),
+        ],
+        section: "config redirect 'cpe_dmz_1'\n\toption target 'DNAT'\n\toption src 'wan'\n\toption proto 'all'\n\
+            \toption enabled '1'\n\toption dest_ip '192.168.1.44'\n\toption src_ip '203.0.113.0/24'\n\
+            \toption name 'Console'\n",
+        others: &[("Interface", "Device.IP.Interface.1"), ("Status", "Enabled")],
+    },
+    Table {
+        path: "Firewall.Chain.1.Rule.",
+        package: "firewall",
+        number: "#",
+        added: "config rule 'cpe_rule_#'\n\toption target 'DROP'\n\toption proto 'all'\n\toption enabled '0'\n",
+        values: &[
+            ("Description", "No telnet"),
+            ("SourceInterface", "Device.IP.Interface.1"),
+            ("DestAllInterfaces", "true"),
+            ("IPVersion", "4"),
+            ("SourceIP", "203.0.113.0"),
+            ("SourceMask", "203.0.113.0/24"),
+            ("SourceIPExclude", "true"),
+            ("Protocol", "6"),
+            ("DestPort", "23"),
+            ("DestPortRangeMax", "25"),
+            ("DestPortExclude", "true"),
+            ("SourceMAC", "02:00:00:00:00:77"),
+            ("Target", "Reject"),
+            ("Enable", "true"),
+        ],
+        section: "config rule 'cpe_rule_#'\n\toption target 'REJECT'\n\toption proto 'tcp'\n\toption enabled '1'\n\
+            \toption name 'No telnet'\n\toption src 'wan'\n\toption dest '*'\n\toption family 'ipv4'\n\
+            \toption src_ip '!203.0.113.0/24'\n\toption dest_port '!23-25'\n\toption src_mac '02:00:00:00:00:77'\n",
+        others: &[("DestInterface", ""), ("SourcePort", "-1"), ("Status", "Enabled"), ("DestMask", "")],
+    },
+    Table {
+        path: "Hosts.AccessControl.",
+        package: "firewall",
+        number: "#",
+        added: "config rule 'cpe_access_#'\n\toption src 'lan'\n\toption dest 'wan'\n\toption proto 'all'\n\
+            \toption src_mac '00:00:00:00:00:00'\n\toption target 'ACCEPT'\n\toption enabled '0'\n",
+        values: &[("PhysAddress", "02:00:00:00:00:99"), ("AccessPolicy", "Deny"), ("Enable", "true")],
+        section: "config rule 'cpe_access_#'\n\toption src 'lan'\n\toption dest 'wan'\n\toption proto 'all'\n\
+            \toption src_mac '02:00:00:00:00:99'\n\toption target 'REJECT'\n\toption enabled '1'\n",
+        others: &[],
+    },
+    Table {
+        path: "QoS.Classification.",
+        package: "firewall",
+        number: "2",
+        added: "config rule 'cpe_mark_2'\n\toption target 'DSCP'\n\toption set_dscp 'CS0'\n\toption src 'lan'\n\
+            \toption proto 'all'\n\toption enabled '0'\n",
+        values: &[
+            ("Interface", "Device.IP.Interface.4"),
+            ("Protocol", "17"),
+            ("DestPort", "5060"),
+            ("DestPortRangeMax", "5070"),
+            ("DSCPMark", "46"),
+            ("Enable", "true"),
+        ],
+        section: "config rule 'cpe_mark_2'\n\toption target 'DSCP'\n\toption set_dscp 'EF'\n\toption src 'guest'\n\
+            \toption proto 'udp'\n\toption enabled '1'\n\toption dest_port '5060-5070'\n",
+        others: &[("Status", "Enabled")],
+    },
+    Table {
+        path: "DynamicDNS.Client.",
+        package: "ddns",
+        number: "3",
+        added: "config service 'cpe_service_3'\n\toption enabled '0'\n\toption interface 'wan'\n\
+            \toption ip_source 'network'\n\toption ip_network 'wan'\n\toption use_https '1'\n",
+        values: &[
+            ("Server", "Device.DynamicDNS.Server.2"),
+            ("Interface", "Device.IP.Interface.4"),
+            ("Username", "homer"),
+            ("Hostname.1.Name", "home.example.net"),
+            ("Enable", "true"),
+        ],
+        section: "config service 'cpe_service_3'\n\toption enabled '1'\n\toption interface 'guest'\n\
+            \toption ip_source 'network'\n\toption ip_network 'guest'\n\toption use_https '1'\n\
+            \toption service_name 'dyndns.org'\n\toption username 'homer'\n\toption lookup_host 'home.example.net'\n\
+            \toption domain 'home.example.net'\n",
+        others: &[],
     },
     Table {
         path: "SSH.Server.",
@@ -131,33 +250,20 @@ const TABLES: &[Table] = &[
             \toption Interface 'lan'\n\toption IdleTimeout '300'\n\toption PasswordAuth '0'\n",
         others: &[("Status", "Enabled"), ("AllowRootLogin", "true")],
     },
-    Table {
-        path: "Firewall.Chain.1.Rule.",
-        package: "firewall",
-        number: "11",
-        added: "config rule 'cpe_rule_11'\n\toption target 'DROP'\n\toption proto 'all'\n\toption enabled '0'\n",
-        values: &[
-            ("Description", "No telnet"),
-            ("SourceInterface", "Device.IP.Interface.1"),
-            ("DestAllInterfaces", "true"),
-            ("IPVersion", "4"),
-            ("SourceIP", "203.0.113.0"),
-            ("SourceMask", "203.0.113.0/24"),
-            ("SourceIPExclude", "true"),
-            ("Protocol", "6"),
-            ("DestPort", "23"),
-            ("DestPortRangeMax", "25"),
-            ("DestPortExclude", "true"),
-            ("SourceMAC", "02:00:00:00:00:77"),
-            ("Target", "Reject"),
-            ("Enable", "true"),
-        ],
-        section: "config rule 'cpe_rule_11'\n\toption target 'REJECT'\n\toption proto 'tcp'\n\toption enabled '1'\n\
-            \toption name 'No telnet'\n\toption src 'wan'\n\toption dest '*'\n\toption family 'ipv4'\n\
-            \toption src_ip '!203.0.113.0/24'\n\toption dest_port '!23-25'\n\toption src_mac '02:00:00:00:00:77'\n",
-        others: &[("DestInterface", ""), ("SourcePort", "-1"), ("Status", "Enabled"), ("DestMask", "")],
-    },
 ];
+
+/// Files in place of those of DynamicDNS.
+const DYNAMIC_DNS: &str = r#"{
+  "reloads": { "ddns": { "run": ["/bin/true"], "settle": 0 } },
+  "Device": {
+    "DynamicDNS": {
+      "Server": {
+        "needs": "/etc/ddns-list",
+        "source": { "file": "/etc/ddns-list", "rows": "^(?<key>[A-Za-z0-9][A-Za-z0-9_.-]*)$" }
+      }
+    }
+  }
+}"#;
 
 struct Scene {
     router: Router,
@@ -169,7 +275,12 @@ impl Scene {
     fn new() -> Option<Scene> {
         let router = Router::new();
         let acs = ManualAcs::start(AcsOptions::new());
-        let agent = router.settable_at(&acs.url())?.start();
+        // This machine has neither the list of the services of DynamicDNS, nor their init script.
+        let overlay = router.path("ddns.json");
+        fs::write(router.path("etc/resolv.conf"), "nameserver 192.0.2.53\n").expect("written");
+        fs::write(router.path("etc/ddns-list"), "changeip.com\ndyndns.org\n").expect("written");
+        fs::write(&overlay, DYNAMIC_DNS).expect("written");
+        let agent = router.settable_at(&acs.url())?.data_model(overlay).start();
         acs.expect_events(&["0 BOOTSTRAP", "1 BOOT"]);
         agent.wait_for_control();
         router.bus.play_procd(&agent.control(), |_| {});
@@ -224,10 +335,10 @@ fn add_and_set(scene: &Scene, session: &mut AcsSession, table: &Table) -> String
     let before = scene.package(table.package);
     let answer = session.succeeds(&add_object(&path, "k"));
     let number = answer.argument("InstanceNumber").expect("a number").to_owned();
-    assert!(table.number == "@" || table.number == number, "{path}{number}");
+    assert!(table.number == "#" || table.number == number, "{path}{number}");
     assert_eq!(answer.argument("Status"), Some("1"), "{path}");
     let instance = format!("{path}{number}.");
-    assert_eq!(scene.package(table.package), format!("{before}\n{}", table.added.replace('@', &number)));
+    assert_eq!(scene.package(table.package), format!("{before}\n{}", table.added.replace('#', &number)));
     assert_eq!(session.value(&name(&instance, "Enable")), "false", "{path}");
     let names = session.succeeds(&get_parameter_names(&instance, true)).names;
     for (parameter, _) in table.values.iter().filter(|(parameter, _)| !parameter.contains('.')) {
@@ -240,7 +351,7 @@ fn add_and_set(scene: &Scene, session: &mut AcsSession, table: &Table) -> String
         values.iter().map(|(name, value)| (name.as_str(), "string", *value)).collect();
     let answer = session.succeeds(&set_parameter_values(&values, "k"));
     assert_eq!(answer.argument("Status"), Some("1"), "{path}");
-    assert_eq!(scene.package(table.package), format!("{before}\n{}", table.section.replace('@', &number)));
+    assert_eq!(scene.package(table.package), format!("{before}\n{}", table.section.replace('#', &number)));
     let answer = session.succeeds(&set_parameter_values(&values, "k"));
     assert_eq!(answer.argument("Status"), Some("1"), "{path}: the values wait for their reload");
     number
@@ -259,7 +370,7 @@ fn read_and_delete(scene: &Scene, session: &mut AcsSession, table: &Table, numbe
     assert_eq!(answer.argument("Status"), Some("1"), "{path}");
     let before = scene.package(table.package);
     assert_eq!(
-        text.replace(&format!("\n{}", table.section.replace('@', number)), ""),
+        text.replace(&format!("\n{}", table.section.replace('#', number)), ""),
         before,
         "{path}: the rest stays as it was"
     );
@@ -268,7 +379,7 @@ fn read_and_delete(scene: &Scene, session: &mut AcsSession, table: &Table, numbe
     let answer = session.succeeds(&add_object(&path, "k"));
     let next = answer.argument("InstanceNumber").expect("a number");
     let [former, new] = [number, next].map(|number| number.parse::<u32>().expect("a number"));
-    assert!(new == former + 1 || (table.number == "@" && new > former), "{path}{next}");
+    assert!(new == former + 1 || (table.number == "#" && new > former), "{path}{next}");
     session.succeeds(&delete_object(&format!("{path}{next}."), "k"));
     assert_eq!(scene.package(table.package), before, "{path}");
 }

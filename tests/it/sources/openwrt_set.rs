@@ -39,6 +39,7 @@ const WRITABLE: &[&str] = &[
     "DynamicDNS.Client.{i}.Hostname.{i}.Name",
     "DynamicDNS.Client.{i}.Interface",
     "DynamicDNS.Client.{i}.Password",
+    "DynamicDNS.Client.{i}.Server",
     "DynamicDNS.Client.{i}.Username",
     "Firewall.Chain.{i}.Rule.{i}.Description",
     "Firewall.Chain.{i}.Rule.{i}.DestAllInterfaces",
@@ -63,10 +64,20 @@ const WRITABLE: &[&str] = &[
     "Firewall.Chain.{i}.Rule.{i}.SourcePortExclude",
     "Firewall.Chain.{i}.Rule.{i}.SourcePortRangeMax",
     "Firewall.Chain.{i}.Rule.{i}.Target",
+    "Firewall.DMZ.{i}.Description",
+    "Firewall.DMZ.{i}.DestIP",
+    "Firewall.DMZ.{i}.Enable",
+    "Firewall.DMZ.{i}.Interface",
+    "Firewall.DMZ.{i}.SourcePrefix",
+    "Hosts.AccessControl.{i}.AccessPolicy",
+    "Hosts.AccessControl.{i}.Enable",
+    "Hosts.AccessControl.{i}.PhysAddress",
     "IP.Interface.{i}.Enable",
     "IP.Interface.{i}.IPv4Address.{i}.IPAddress",
     "IP.Interface.{i}.IPv4Address.{i}.SubnetMask",
+    "IP.Interface.{i}.MaxMTUSize",
     "IP.ULAPrefix",
+    "NAT.InterfaceSetting.{i}.Enable",
     "NAT.PortMapping.{i}.Description",
     "NAT.PortMapping.{i}.Enable",
     "NAT.PortMapping.{i}.ExternalPort",
@@ -87,11 +98,19 @@ const WRITABLE: &[&str] = &[
     "PPP.Interface.{i}.PPPoE.ServiceName",
     "PPP.Interface.{i}.Password",
     "PPP.Interface.{i}.Username",
+    "QoS.Classification.{i}.DSCPMark",
+    "QoS.Classification.{i}.DestPort",
+    "QoS.Classification.{i}.DestPortRangeMax",
+    "QoS.Classification.{i}.Enable",
+    "QoS.Classification.{i}.Interface",
+    "QoS.Classification.{i}.Protocol",
     "QoS.Shaper.{i}.Enable",
     "QoS.Shaper.{i}.ShapingRate",
     "RouterAdvertisement.InterfaceSetting.{i}.AdvCurHopLimit",
     "RouterAdvertisement.InterfaceSetting.{i}.AdvDefaultLifetime",
     "RouterAdvertisement.InterfaceSetting.{i}.AdvLinkMTU",
+    "RouterAdvertisement.InterfaceSetting.{i}.AdvManagedFlag",
+    "RouterAdvertisement.InterfaceSetting.{i}.AdvOtherConfigFlag",
     "RouterAdvertisement.InterfaceSetting.{i}.AdvPreferredRouterFlag",
     "RouterAdvertisement.InterfaceSetting.{i}.AdvReachableTime",
     "RouterAdvertisement.InterfaceSetting.{i}.AdvRetransTimer",
@@ -106,6 +125,11 @@ const WRITABLE: &[&str] = &[
     "Routing.Router.{i}.IPv4Forwarding.{i}.ForwardingMetric",
     "Routing.Router.{i}.IPv4Forwarding.{i}.GatewayIPAddress",
     "Routing.Router.{i}.IPv4Forwarding.{i}.Interface",
+    "Routing.Router.{i}.IPv6Forwarding.{i}.DestIPPrefix",
+    "Routing.Router.{i}.IPv6Forwarding.{i}.Enable",
+    "Routing.Router.{i}.IPv6Forwarding.{i}.ForwardingMetric",
+    "Routing.Router.{i}.IPv6Forwarding.{i}.Interface",
+    "Routing.Router.{i}.IPv6Forwarding.{i}.NextHop",
     "SSH.Server.{i}.AllowPasswordLogin",
     "SSH.Server.{i}.AllowRootLogin",
     "SSH.Server.{i}.AllowRootPasswordLogin",
@@ -122,6 +146,8 @@ const WRITABLE: &[&str] = &[
     "Time.NTPServer4",
     "Time.NTPServer5",
     "UPnP.Device.Enable",
+    "UserInterface.RemoteAccess.Enable",
+    "UserInterface.RemoteAccess.Port",
     "WiFi.AccessPoint.{i}.AllowedMACAddress",
     "WiFi.AccessPoint.{i}.IsolationEnable",
     "WiFi.AccessPoint.{i}.MACAddressControlEnabled",
@@ -176,6 +202,13 @@ const SETTINGS: &[(&str, &str, &str, &str)] = &[
     ("NAT.PortMapping.2.Protocol", "TCP", "firewall", "option proto 'tcp'"),
     ("NAT.PortMapping.2.Description", "Anna's games (TCP)", "firewall", r"option name 'Anna'\''s games (TCP)'"),
     ("Firewall.Chain.1.Rule.10.Target", "Drop", "firewall", "option target 'DROP'"),
+    ("NAT.InterfaceSetting.2.Enable", "true", "firewall", "option masq '1'"),
+    ("Firewall.DMZ.1.DestIP", "192.168.1.88", "firewall", "option dest_ip '192.168.1.88'"),
+    ("Hosts.AccessControl.1.PhysAddress", "02:00:00:00:00:78", "firewall", "option src_mac '02:00:00:00:00:78'"),
+    ("UserInterface.RemoteAccess.Port", "8443", "firewall", "option src_dport '8443'"),
+    ("QoS.Classification.1.DSCPMark", "34", "firewall", "option set_dscp 'AF41'"),
+    ("RouterAdvertisement.InterfaceSetting.2.AdvManagedFlag", "true", "dhcp", "list ra_flags 'managed-config'"),
+    ("IP.Interface.1.MaxMTUSize", "1480", "network", "option mtu '1480'"),
     ("SSH.Server.1.AllowPasswordLogin", "true", "dropbear", "option PasswordAuth 'on'"),
     ("UPnP.Device.Enable", "false", "upnpd", "option enabled '0'"),
     ("DynamicDNS.Client.1.Username", "homer@example.net", "ddns", "option username 'homer@example.net'"),
@@ -192,11 +225,25 @@ struct Scene {
 impl Scene {
     fn new() -> Option<Scene> {
         let router = Router::new();
-        // The WAN of the router is not PPPoE, whose options can be set too.
-        let network = fs::read_to_string(router.path("etc/config/network")).expect("a package");
-        let dsl =
-            "\nconfig interface 'dsl'\n\toption device 'lan3'\n\toption proto 'pppoe'\n\toption username 'homer'\n";
-        fs::write(router.path("etc/config/network"), network + dsl).expect("written");
+        // The router has neither PPPoE, nor a route of IPv6, nor a host of DMZ, whose options can be set too, nor the section that
+        // the package creates.
+        for (package, sections) in [
+            (
+                "network",
+                "\nconfig interface 'dsl'\n\toption device 'lan3'\n\toption proto 'pppoe'\n\toption username 'homer'\n\
+                 \nconfig route6 'branch'\n\toption interface 'lan'\n\toption target '2001:db8:9::/48'\n",
+            ),
+            (
+                "firewall",
+                "\nconfig redirect 'dmz'\n\toption src 'wan'\n\toption proto 'all'\n\toption enabled '0'\n\
+                 \nconfig redirect 'cpe_remote_ui'\n\toption src 'wan'\n\toption proto 'tcp'\n\toption dest_port '443'\n\
+                 \toption enabled '0'\n",
+            ),
+        ] {
+            let path = router.path("etc/config").join(package);
+            let text = fs::read_to_string(&path).expect("a package");
+            fs::write(path, text + sections).expect("written");
+        }
         let script = router.path("etc/init.d/ddns");
         fs::write(&script, "#!/bin/sh\necho \"$1\" >>/etc/ddns-restarts\n").expect("written");
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("a mode");
@@ -393,6 +440,7 @@ fn hostile_texts_are_refused_or_kept_as_text() {
     let free = [
         "DynamicDNS.Client.{i}.Password",
         "Firewall.Chain.{i}.Rule.{i}.Description",
+        "Firewall.DMZ.{i}.Description",
         "NAT.PortMapping.{i}.Description",
         "PPP.Interface.{i}.Password",
         "WiFi.AccessPoint.{i}.Security.KeyPassphrase",

@@ -106,6 +106,44 @@ fn a_link_that_changes_starts_a_session() {
     });
 }
 
+/// R212: a link that goes down and is up again, before the agent can look, is a change.
+#[test]
+fn a_link_that_was_down_for_a_moment_starts_a_session() {
+    in_own_network("sources::pushed::a_link_that_was_down_for_a_moment_starts_a_session", || {
+        sh("ip link add lan1 type veth peer name pc; ip link set lan1 up; ip link set pc up");
+        let overlay = tempfile::tempdir().expect("a directory");
+        let file = overlay.path().join("overlay.json");
+        let text = r#"{ "Device": { "X_00D09E_Port": { "source": { "builtin": "link", "where": { "name": "lan1" } },
+            "1": { "source": { "key": "lan1" } },
+            "{i}": { "Status": { "type": "string", "source": "status" },
+              "Wire": { "type": "string", "source": { "field": "status", "map": { "Up": "fine", "*": "cut" } } } } } } }"#;
+        fs::write(&file, text).expect("written");
+        let acs = ManualAcs::start(AcsOptions::new());
+        let agent = TR_181.gateway_at(&acs.url()).data_model(file.to_str().expect("text")).start();
+        let [status, wire] = ["Status", "Wire"].map(|name| format!("Device.X_00D09E_Port.1.{name}"));
+        acs.expect_session(&["0 BOOTSTRAP", "1 BOOT"], |_, session| {
+            let attributes = [(&*status, Some(2), None), (&*wire, Some(1), None)];
+            session.succeeds(&set_parameter_attributes(&attributes));
+        });
+        eventually("a watch", || watches(&agent));
+        for _ in 0..3 {
+            // While it is stopped, the agent sees neither state.
+            agent.signal("STOP");
+            // The kernel reports the first state only after a while.
+            let is_up = "ip link show lan1 | grep -q 'state UP'; do sleep 0.05; done";
+            sh(&format!("ip link set pc down; while {is_up}; ip link set pc up; until {is_up}"));
+            agent.signal("CONT");
+            acs.expect_session(&["4 VALUE CHANGE"], |inform, _| {
+                assert_eq!((inform.value(&status), inform.value(&wire)), (Some("Up"), Some("fine")));
+            });
+        }
+        // An event that changes nothing is none.
+        sh("ip link set lan1 mtu 1400");
+        agent.succeeds(&["inform"]);
+        acs.expect_events(&["2 PERIODIC"]);
+    });
+}
+
 /// A running `cpe-agent watch`.
 struct Watch {
     process: Child,
@@ -169,6 +207,41 @@ fn watch_prints_changes_as_they_come() {
     let refused = agent.command(&["watch", "Device.Nothing."]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("Device.Nothing.: no such parameter or object"));
+}
+
+/// A difference of more than 512 KiB reaches a client that has read what came before, and so do those after it.
+#[test]
+fn watch_prints_a_large_difference() {
+    let (acs, device) = (ManualAcs::start(AcsOptions::new()), Device::new());
+    device.write("big", "");
+    let letters = ["A", "B", "C", "D"];
+    let parameters = letters.map(|name| format!(r#""{name}": {{ "type": "string", "source": "text" }}"#)).join(", ");
+    let overlay = format!(
+        r#"{{ "Device": {{ "X_00D09E_Big": {{ "maxEntries": 1000,
+            "source": {{ "file": "{}", "rows": "^(?<key>k[0-9]+) (?<text>.+)$", "numbers": "loose" }},
+            "{{i}}": {{ {parameters} }} }} }} }}"#,
+        device.path("big")
+    );
+    device.write("big.json", &overlay);
+    let agent = TR_181.gateway_at(&acs.url()).data_model(device.path("big.json")).start();
+    acs.expect_events(&["0 BOOTSTRAP", "1 BOOT"]);
+    agent.wait_for_control();
+    let watch = Watch::start(&agent, &["Device.X_00D09E_Big."]);
+    eventually("a watch", || watches(&agent));
+    let rows = |first: &str| {
+        let row = |number: usize| format!("k{number} {}{}\n", if number == 0 { first } else { "" }, "x".repeat(480));
+        (0..500).map(row).collect::<String>()
+    };
+    device.write("big", &rows("a"));
+    let lines: Vec<String> = (0..500 * letters.len()).map(|_| watch.next()).collect();
+    let length: usize = lines.iter().map(String::len).sum();
+    assert!(length > 512 << 10 && lines.iter().all(|line| line.contains("xxx")), "{length} bytes");
+    device.write("big", &rows("b"));
+    for letter in letters {
+        let line = watch.next();
+        assert!(line.starts_with(&format!("Device.X_00D09E_Big.1.{letter}=bxxx")), "{line}");
+    }
+    assert_eq!(watch.terminate(), Some(0));
 }
 
 /// A session that cannot start, because CWMP is off, does not hold back the values for the device itself.

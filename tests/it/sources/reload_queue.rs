@@ -103,6 +103,27 @@ fn without_the_command_of_procd_the_limit_ends_the_wait() {
     assert!(scene.agent.log().contains("procd has not told"), "{}", scene.agent.log());
 }
 
+/// R170: where no init script asks for the last event, the wait is short.
+#[test]
+fn without_a_script_for_the_last_event_the_wait_is_short() {
+    let Some(scene) = Scene::new(
+        r#"{ "ubus": ["service", "event",
+        { "type": "config.change", "data": { "package": "firewall" } }], "settle": 1, "limit": 120 }"#,
+    ) else {
+        return;
+    };
+    let services = r#"{ "firewall": { "triggers": [["config.change", ["if", ["eq", "package", "firewall"]]]] } }"#;
+    scene.router.bus.answer("service", "list", "01", services);
+    scene.agent.succeeds(&["inform"]);
+    scene.acs.expect_session(&["2 PERIODIC"], |_, session| {
+        session.succeeds(&set_parameter_values(&[(CLIENT, "string", "192.168.1.96")], "k"));
+    });
+    let began = Instant::now();
+    scene.next_session();
+    assert!(began.elapsed() >= Duration::from_secs(8) && began.elapsed() < Duration::from_secs(110));
+    assert!(scene.agent.log().contains("no init script asks for it"), "{}", scene.agent.log());
+}
+
 /// R170: `up` delays the next session until it is true.
 #[test]
 fn a_condition_delays_the_next_session() {

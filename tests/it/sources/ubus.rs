@@ -24,6 +24,12 @@ const OVERLAY: &str = r#"{ "Device": {
       "Object": { "type": "string", "source": { "ubus": "no.object", "method": "get", "field": "a" } },
       "Method": { "type": "string", "source": { "ubus": "echo", "method": "put", "field": "a" } },
       "Argument": { "type": "string", "source": { "ubus": "echo", "method": "get", "args": { "of": 7 }, "field": "a" } } },
+    "X_00D09E_Led": { "source": { "ubus": "led", "method": "get", "at": "leds.power" },
+      "Mode": { "type": "string", "access": "readWrite", "source": { "field": "mode",
+        "set": { "method": "set", "args": { "name": "power", "mode": "{value}" } } } },
+      "On": { "type": "boolean", "access": "readWrite", "source": { "field": "on",
+        "set": { "method": "switch", "args": { "on": "{value}", "fast": true } } } },
+      "Level": { "type": "unsignedInt", "access": "readWrite", "source": "level" } },
     "X_00D09E_Many": { "source": { "file": "/var/run/many", "rows": "(?<key>.+)" },
       "{i}": { "Said": { "type": "string", "source": { "ubus": "echo", "method": "get", "args": { "of": "{key}" }, "field": "said" } } } },
     "X_00D09E_Port": {
@@ -93,6 +99,40 @@ fn values_and_rows_come_from_the_bus() {
     assert!(text.starts_with(&format!("{UPTIME}=77\n  source  ubus system info (")), "{text}");
     bus.set_uptime(78);
     assert_eq!(agent.value(UPTIME), "78");
+}
+
+/// R164: a field is set by a method of its object, and set back if another value of the request is refused.
+#[test]
+fn a_field_is_set_by_a_method() {
+    let bus = Ubusd::start();
+    let state = |mode: &str| format!(r#"{{ "leds": {{ "power": {{ "mode": "{mode}", "on": false, "level": 3 }} }} }}"#);
+    bus.answer("led", "get", "", &state("slow"));
+    ["bright", "slow"].iter().for_each(|mode| bus.answer("led", "set", mode, "{}"));
+    let Some(mut agent) = agent(&bus) else { return };
+    let [mode, on] = ["Mode", "On"].map(|name| format!("Device.X_00D09E_Led.{name}"));
+    let sets = || -> Vec<String> {
+        bus.asked()
+            .into_iter()
+            .filter(|asked| asked.starts_with("led set") || asked.starts_with("led switch"))
+            .collect()
+    };
+    agent.succeeds(&["set", &format!("{mode}=bright")]);
+    assert_eq!(sets(), ["led set name:3=power mode:3=bright"]);
+    bus.replace("led", "get", &state("bright"));
+    assert_eq!(agent.value(&mode), "bright");
+    agent.succeeds(&["set", &format!("{mode}=bright")]);
+    assert_eq!(sets(), [""; 0], "a present value is not set");
+    // The object has no method `switch`.
+    let refused = agent.command(&["set", &format!("{mode}=slow"), &format!("{on}=true")]);
+    assert!(!refused.status.success());
+    let [slow, bright] = ["slow", "bright"].map(|mode| format!("led set name:3=power mode:3={mode}"));
+    let [on, off] = ["true", "false"].map(|on| format!("led switch fast:7=01 on:3={on}"));
+    assert_eq!(sets(), [&*slow, &on, &bright, &off, &bright], "a value that cannot be set back costs no other one");
+    assert!(!agent.command(&["set", "Device.X_00D09E_Led.Level=4"]).status.success(), "it has no method");
+    // Power fails between the method and the end of the request.
+    agent.crash_and_restart();
+    agent.wait_for_control();
+    assert_eq!((agent.value(&mode), sets().len()), ("bright".to_owned(), 0));
 }
 
 /// More calls than wait at the same time: one look-up serves them all, and each answer reaches its call.

@@ -516,6 +516,34 @@ fn a_kill_at_any_step_leaves_all_or_nothing() {
     assert!(kills[0] >= 5 && kills[1] >= 3, "{kills:?} kills before and behind the record");
 }
 
+/// A technician's commit between the kill and the start stays, and the other packages of the request get their new texts.
+#[test]
+fn a_commit_before_the_restart_stays() {
+    if Command::new("strace").arg("-V").output().is_err() {
+        return skip_for_lack_of("strace");
+    }
+    let Some(mut scene) = Scene::new() else { return };
+    let values = [format!("{SYSTEM}LogSize=77"), format!("{LAN}MTU=1477"), format!("{SSID}1.SSID=77")];
+    let killer = Killer::at(&scene.agent, "renameat", 2);
+    let arguments: Vec<&str> = std::iter::once("set").chain(values.iter().map(String::as_str)).collect();
+    assert!(!scene.agent.command(&arguments).status.success());
+    drop(killer);
+    assert!(!scene.agent.is_running());
+    let has_new = |name: &str| scene.package(name) != text_of(name);
+    assert_eq!(["network", "system", "wireless"].map(has_new), [true, false, false], "in the order of the names");
+    let commit = format!("{}\nconfig timeserver 'other'\n\tlist server '192.0.2.9'\n", text_of("system"));
+    scene.router.commit("system", &commit);
+    scene.agent.restart();
+    scene.agent.wait_for_control();
+    assert_eq!(scene.package("system"), commit);
+    assert!(scene.package("network").contains("'1477'") && scene.package("wireless").contains("'77'"));
+    assert!(scene.agent.log().contains("uci system: another program has changed it, and its text stays"));
+    assert_eq!(scene.files(), PACKAGES.len(), "a file is left");
+    // The next request sets what is missing.
+    scene.agent.succeeds(&["set", &values[0]]);
+    assert!(scene.package("system").contains("'77'") && scene.package("system").contains("192.0.2.9"));
+}
+
 /// Another program that commits to a package again and again, with the lock of libuci.
 pub(super) struct Committer {
     thread: std::thread::JoinHandle<usize>,
@@ -656,8 +684,13 @@ fn sections_are_added_and_deleted() {
     let number = scene.agent.succeeds(&["add", SSID]);
     assert_eq!(number, "6\n");
     scene.acs.expect_session(&["4 VALUE CHANGE"], |inform, _| assert_eq!(inform.value(COUNT), Some("3")));
+    let with_sixth = scene.package("wireless");
     scene.agent.succeeds(&["delete", &format!("{SSID}6.")]);
     assert!(!scene.package("wireless").contains("cpe_wifi_iface_6"));
+    // R218: the section is back by another program, and its former number is not.
+    assert_eq!(numbers(SSID), ["1", "3"]);
+    scene.router.commit("wireless", &with_sixth);
+    assert_eq!(numbers(SSID), ["1", "3", "7"]);
     let log = scene.agent.log();
     assert!(log.contains(&format!("added on the device by the ACS in session 2: {SSID}3.")), "{log}");
 }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::radio::{GENERATIONS, generation, megahertz, powers, share};
-use super::{Texts, dhcp_range, keepalive, network, port_range, subnet};
+use super::{MANAGED, OTHER, Texts, dhcp_range, has_flag, keepalive, network, port_range, subnet};
 
 /// The values to set, each with the part of its view: `first` of `dhcp-range.first`.
 pub(super) type Parts<'p> = [(&'p str, &'p str)];
@@ -152,6 +152,16 @@ pub(super) fn mode(texts: &Texts<'_>, parts: &Parts<'_>) -> Written {
     Ok(vec![Some(kept.map_or(mode, str::to_owned))])
 }
 
+/// Flags that the agent does not know stay. `none` stands for a list without flags, since odhcpd has a default for an absent one.
+pub(super) fn flags(texts: &Texts<'_>, parts: &Parts<'_>) -> Written {
+    let known = [("managed", MANAGED), ("other", OTHER)];
+    let is_on = |(name, flag): &(&str, &str)| part(parts, name).map_or(has_flag(texts, flag), |value| value == "true");
+    let held = texts[0].unwrap_or_default().split_whitespace();
+    let others = held.filter(|flag| *flag != "none" && !known.iter().any(|(_, known)| known == flag));
+    let flags: Vec<&str> = known.iter().filter(|known| is_on(known)).map(|(_, flag)| *flag).chain(others).collect();
+    Ok(vec![Some(if flags.is_empty() { "none".to_owned() } else { flags.join(" ") })])
+}
+
 pub(super) fn echoes(texts: &Texts<'_>, parts: &Parts<'_>) -> Written {
     let (failures, interval) = keepalive(texts).unwrap_or_else(|_| keepalive(&[None]).unwrap_or_default());
     let failures = part(parts, "failures").unwrap_or(&failures);
@@ -203,6 +213,12 @@ pub(super) fn first(_: &Texts<'_>, parts: &Parts<'_>) -> Written {
     Ok(vec![part(parts, "first").filter(|text| !text.is_empty()).map(str::to_owned)])
 }
 
+/// Two options that stand for one value have the same text.
+pub(super) fn both(_: &Texts<'_>, parts: &Parts<'_>) -> Written {
+    let text = part(parts, "both").filter(|text| !text.is_empty()).map(str::to_owned);
+    Ok(vec![text.clone(), text])
+}
+
 /// A name of a zone in the package of time zones must not overrule the rule.
 pub(super) fn time_zone(_: &Texts<'_>, parts: &Parts<'_>) -> Written {
     Ok(vec![part(parts, "rule").map(str::to_owned), None])
@@ -234,6 +250,8 @@ mod tests {
     #[test]
     fn values_have_texts() {
         for (family, texts, values, expected) in [
+            ("both", "a.example|b.example", "both=c.example", "c.example|c.example"),
+            ("both", "a.example|-", "both=", "-|-"),
             ("channel", "auto|44", "automatic=false", "44"),
             ("channel", "6|6", "automatic=true", "auto"),
             ("channel", "auto|44", "number=36;automatic=false", "36"),
@@ -266,6 +284,10 @@ mod tests {
             ("port-range", "!8000-8010", "from=8001", "!8001-8010"),
             ("port-range", "8000-8010", "to=0", "8000"),
             ("port-range", "8000", "from=-1;to=-1", "-"),
+            ("ra-flags", "-", "managed=true", "managed-config other-config"),
+            ("ra-flags", "home-agent other-config", "other=false", "home-agent"),
+            ("ra-flags", "managed-config", "managed=false;other=false", "none"),
+            ("ra-flags", "none", "other=true", "other-config"),
             ("subnet", "-", "address=10.0.0.1", "10.0.0.1"),
             ("subnet", "!10.0.0.0/8", "address=11.0.0.0", "!11.0.0.0/8"),
             ("subnet", "10.0.0.0/8", "mask=", "10.0.0.0"),

@@ -159,7 +159,8 @@ impl<'t> RefreshWalk<'t> {
     }
 
     fn part_place(&mut self, part: &Part<'t>, source: SourceId, excerpt: &'t Excerpt) -> Result<Place, Planned> {
-        let is_list = part.field.mapping.conversion.form == Some(Form::Words) && part.view().is_none();
+        let is_words = part.field.mapping.conversion.form == Some(Form::Words);
+        let is_list = part.view().map_or(is_words, |(view, _)| view.is_list);
         self.place(source, excerpt, is_list).map_err(|_| Planned::Failed("the device does not have it".to_owned()))
     }
 

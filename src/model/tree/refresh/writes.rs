@@ -7,7 +7,8 @@ use super::parts::Part;
 use super::{Answers, Missing, Mode, RefreshWalk, Tree, Wanted};
 use crate::model::schema::Spec;
 use crate::model::source::{
-    Blank, Excerpt, Field, Form, Location, OptionForm, Pick, Place, Response, Source, SourceId, Template, Write, uci,
+    Argument, Blank, Excerpt, Field, Form, Location, OptionForm, Pick, Place, Response, SetCall, Source, SourceId,
+    Template, Write, is_object_name, uci,
 };
 use crate::model::value::{Type, Value};
 
@@ -54,7 +55,12 @@ impl<'t> RefreshWalk<'t> {
     /// Asks for the answers that the written texts of a field need.
     pub(super) fn ask_for_writes(&mut self, field: &'t Field) {
         if self.wanted.changes {
-            for template in field.mapping.writes.iter().filter_map(|(_, text)| text.as_ref()) {
+            let of_call =
+                field.mapping.call.iter().flat_map(|call| &call.args).filter_map(|(_, argument)| match argument {
+                    Argument::Text(text) => Some(text),
+                    _ => None,
+                });
+            for template in field.mapping.writes.iter().filter_map(|(_, text)| text.as_ref()).chain(of_call) {
                 // The answer is asked for; its text is of no use yet.
                 let _ = self.fill(template);
             }
@@ -108,7 +114,11 @@ impl<'t> RefreshWalk<'t> {
         };
         let is_list = field.mapping.conversion.form == Some(Form::Words)
             || (!field.mapping.path.is_empty() && text.as_deref().is_some_and(|text| text.contains(' ')));
-        let place = self.place(field.source, &field.excerpt, is_list).map_err(|_| missing())?;
+        let place = match &field.mapping.call {
+            Some(call) => self.call_place(field.source, call),
+            None => self.place(field.source, &field.excerpt, is_list),
+        };
+        let place = place.map_err(|_| missing())?;
         // A program may take an empty text; a section has no empty option.
         let text = if place.is_staged() { text } else { Some(text.unwrap_or_default()) };
         if let Some(reason) = text.as_deref().and_then(|text| wrong_characters(text, &place)) {
@@ -210,9 +220,32 @@ impl<'t> RefreshWalk<'t> {
                 let path = self.file_path(id, path)?;
                 Place::File { path, replaces: source.writing.replaces }
             }
-            // The builder makes no parameter of these writable.
+            // The builder makes no parameter of these writable, and `way` sets those of the bus by their own method.
             Location::BuiltIn { .. } | Location::Ubus(_) => return Err(Missing::Absent),
         })
+    }
+
+    /// Returns the method by which a field of an object on the bus is set.
+    fn call_place(&mut self, id: SourceId, set: &'t SetCall) -> Result<Place, Missing> {
+        let source = self.bindings.source(id);
+        let Location::Ubus(call) = &source.location else { return Err(Missing::Absent) };
+        let object = self.fill(&call.object)?.into_owned();
+        if !is_object_name(&object) {
+            return Err(Missing::Absent);
+        }
+        let mut args = Vec::new();
+        for (name, argument) in &set.args {
+            let argument = match argument {
+                Argument::Text(text) => Argument::Text(self.fill(text)?.into_owned()),
+                Argument::Whole(number) => Argument::Whole(*number),
+                Argument::Boolean(flag) => Argument::Boolean(*flag),
+                // The builder reads none.
+                Argument::Table(_) => continue,
+            };
+            args.push((name.to_string(), argument));
+        }
+        let (method, value) = (set.method.to_string(), set.value.to_string());
+        Ok(Place::Ubus { object, method, args, value, limit: source.limit })
     }
 
     /// Returns the depth of the table whose rows have the sections of this source, by a placeholder for the field `section`, and
@@ -252,7 +285,9 @@ pub(super) fn wrong_characters(text: &str, place: &Place) -> Option<&'static str
     let is_control = |c: char| c < ' ' || c == '\x7F';
     match place {
         Place::Uci { .. } if text.contains(is_control) => Some("a control character, which the device cannot store"),
-        Place::Exec { .. } | Place::File { .. } if text.contains('\0') => Some("a NUL, which the device cannot store"),
+        Place::Exec { .. } | Place::Ubus { .. } | Place::File { .. } if text.contains('\0') => {
+            Some("a NUL, which the device cannot store")
+        }
         _ => None,
     }
 }

@@ -124,6 +124,11 @@ fn numbers_get_the_type_of_the_signature() {
     assert_eq!(whole("x", i64::MAX).unwrap().0, WHOLE_64);
     assert_eq!(written("s", Argument::Text("a".into())), Some((TEXT, b"a\0".to_vec())));
     assert_eq!(written("any", Argument::Boolean(true)).unwrap().0, BOOLEAN);
-    assert_eq!(written("w", Argument::Text("7".into())), None);
+    // A text of the device that sets a field has the type of the signature too.
+    let text = |name: &str, text: &str| written(name, Argument::Text(text.into()));
+    assert_eq!(text("w", "7"), Some((WHOLE_32, 7_u32.to_be_bytes().to_vec())));
+    assert_eq!(text("h", "-2"), Some((WHOLE_16, vec![0xFF, 0xFE])));
+    assert_eq!((text("b", "true"), text("b", "0")), (Some((BOOLEAN, vec![1])), Some((BOOLEAN, vec![0]))));
+    assert_eq!((text("w", "seven"), text("b", "2"), text("h", "70000")), (None, None, None));
     assert_eq!(written("s", Argument::Text("a\0b".into())), None);
 }
