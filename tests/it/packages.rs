@@ -261,6 +261,43 @@ fn openwrt_options() {
     succeeds(Command::new(BINARY).args(["check", "--config"]).arg(openwrt.config()));
 }
 
+/// R339: dnsmasq gets the identity of the gateway for devices of the LAN, and starts anew where it has changed.
+#[test]
+fn openwrt_tells_dnsmasq_the_identity() {
+    if !has(&["busybox"]) {
+        return;
+    }
+    let options =
+        "config device 'device'\n\toption oui 'A1B2C3'\n\toption serial_number '007'\n\toption product_class 'X, y'\n";
+    let configuration =
+        openwrt_configuration(&[("option enabled '0'", "option enabled '1'"), ("config device 'device'\n", options)]);
+    let openwrt = OpenWrt::new(&configuration);
+    let lines = openwrt.path("tmp/dnsmasq.cfg01411c.d/cpe-agent.conf");
+    for directory in [lines.parent().expect("a directory"), &openwrt.path("etc/init.d")] {
+        fs::create_dir_all(directory).expect("a directory");
+    }
+    let dnsmasq = openwrt.path("etc/init.d/dnsmasq");
+    fs::write(&dnsmasq, "#!/bin/sh\necho dnsmasq \"$1\" >>\"$RECORD\"\n").expect("a script");
+    fs::set_permissions(&dnsmasq, fs::Permissions::from_mode(0o755)).expect("an executable");
+    assert!(openwrt.init("start").starts_with("dnsmasq restart\n"));
+    let option = |number: u8, value: &str| format!("dhcp-option=tag:cpewan-id,vi-encap:3561,{number},{value}\n");
+    let expected = option(4, "41:31:42:32:43:33") + &option(5, "30:30:37") + &option(6, "58:2c:20:79");
+    assert_eq!(fs::read_to_string(&lines).expect("the lines"), expected);
+    if has(&["dnsmasq"]) {
+        succeeds(Command::new("dnsmasq").args(["--test".to_owned(), format!("--conf-file={}", lines.display())]));
+    }
+    assert!(!openwrt.init("reload").contains("dnsmasq"), "nothing has changed");
+    // Without the list of devices there is no answer to them, either.
+    let without = configuration.replace("list data_model '/usr/share/cpe-agent/manageable-devices.json'", "");
+    fs::write(
+        openwrt.path("etc/config/cpe-agent"),
+        without.replace("/usr/share", &openwrt.path("usr/share").display().to_string()),
+    )
+    .expect("a file");
+    assert!(openwrt.init("reload").starts_with("dnsmasq restart\n"));
+    assert_eq!(fs::read_to_string(&lines).expect("a file").trim(), "");
+}
+
 /// The command that procd starts becomes the agent, with a lower chance to be killed for its memory.
 #[test]
 fn openwrt_lowers_the_oom_score() {
