@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::agent::program;
 use crate::support::network::{in_own_network, sh};
-use crate::support::skip::{skip, skip_for_lack_of};
+use crate::support::skip::{emulator_lacks, skip, skip_for_lack_of};
 
 /// The namespaces are those of processes that sleep: names would be shared by all tests.
 const NETWORK: &str = r#"
@@ -152,6 +152,9 @@ fn hops(text: &str) -> Vec<String> {
 
 #[test]
 fn the_route_is_that_of_traceroute() {
+    if emulator_lacks("the sender of an ICMP error (IP_RECVERR)") {
+        return;
+    }
     in_network("the_route_is_that_of_traceroute", "", || {
         // First, because Linux limits these answers to a few for each host, and its other errors count.
         for host in ["10.9.50.1", "fd09:50::1"] {

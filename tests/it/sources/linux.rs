@@ -9,7 +9,7 @@ use crate::gateway::{TR_098, TR_181, model_file};
 use crate::support::Agent;
 use crate::support::network::with_network;
 use crate::support::port::closed_address;
-use crate::support::skip::{skip, skip_for_lack_of};
+use crate::support::skip::{emulator_lacks, skip, skip_for_lack_of};
 
 /// A router: a WAN link with a default route, a bridge with a port, a VLAN, and a host behind the bridge. A link that comes up
 /// drops its neighbours, and a neighbour is reachable for 15 to 45 s by default.
@@ -25,6 +25,9 @@ const ROUTER: &str = "ip link add wan type veth peer name isp; ip link set wan u
     ip neighbour add 192.168.77.21 lladdr 02:00:00:00:00:20 dev br0 nud reachable; \
     ip neighbour add 2001:db8::20 lladdr 02:00:00:00:00:20 dev br0 nud reachable; \
     ip neighbour add 198.51.100.1 lladdr 02:00:00:00:00:99 dev wan nud permanent";
+
+/// The part of netlink that an emulator lacks.
+pub(super) const NEIGHBOURS: &str = "neighbours (RTM_GETNEIGH)";
 
 fn router() -> Option<Agent> {
     agent(ROUTER, &[])
@@ -90,6 +93,9 @@ fn interfaces_addresses_and_routes_are_those_of_the_kernel() {
         ("".into(), "7".into(), "true".into())
     );
     assert_eq!(value(&format!("{}.Name", route("Interface"))), "wan");
+    if emulator_lacks(NEIGHBOURS) {
+        return;
+    }
     // The neighbour of the LAN is a host, and that of the WAN is none.
     let hosts = lines(&agent, "Device.Hosts.Host.");
     assert!(hosts.iter().any(|line| line.ends_with(".PhysAddress=02:00:00:00:00:20")), "{hosts:?}");
@@ -175,8 +181,11 @@ fn an_internet_gateway_device_has_wan_lan_and_hosts() {
     let interfaces = lines(&agent, &format!("{lan}LANHostConfigManagement.IPInterface."));
     assert!(interfaces.contains(&"1.IPInterfaceIPAddress=192.168.77.1".to_owned()), "{interfaces:?}");
     assert!(!interfaces.iter().any(|line| line.contains("198.51.100.2")), "{interfaces:?}");
-    let host = instance(&agent, &format!("{lan}Hosts.Host."), "MACAddress", "02:00:00:00:00:20");
-    assert_eq!(agent.value(&format!("{host}Active")), "true");
+    let lacks_hosts = emulator_lacks(NEIGHBOURS);
+    if !lacks_hosts {
+        let host = instance(&agent, &format!("{lan}Hosts.Host."), "MACAddress", "02:00:00:00:00:20");
+        assert_eq!(agent.value(&format!("{host}Active")), "true");
+    }
     let forwarding = lines(&agent, "InternetGatewayDevice.Layer3Forwarding.Forwarding.");
     assert!(forwarding.iter().any(|line| line.ends_with(".GatewayIPAddress=198.51.100.1")), "{forwarding:?}");
     // The WAN link without a route stays the WAN link: it would be a port of the LAN otherwise.
@@ -186,7 +195,7 @@ fn an_internet_gateway_device_has_wan_lan_and_hosts() {
     assert!(done.is_ok_and(|status| status.success()));
     assert_eq!(["Name", "ExternalIPAddress", "DefaultGateway"].map(wan), ["wan", "198.51.100.2", ""]);
     let status = agent.succeeds(&["status"]);
-    assert!(!status.contains("source fails") && !status.contains("value unfit"), "{status}");
+    assert!(lacks_hosts || !status.contains("source fails") && !status.contains("value unfit"), "{status}");
 }
 
 #[test]

@@ -31,6 +31,15 @@ pub fn skip_for_lack_of(tool: impl Display) {
     skip(format!("{tool} is missing"));
 }
 
+/// Returns true, and records that a part of the test is left out, if the agent runs in an emulator, which lacks this ability.
+pub fn emulator_lacks(ability: &str) -> bool {
+    let is_emulated = super::agent::is_replaced();
+    if is_emulated {
+        skip(format_args!("the emulator lacks {ability}"));
+    }
+    is_emulated
+}
+
 /// Lets a test program that a test starts write to the same record.
 pub fn share_record(command: &mut Command) -> &mut Command {
     command.env(RECORD, record())
