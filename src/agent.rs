@@ -34,10 +34,12 @@ mod discovery;
 mod identity_wait;
 mod inbox;
 mod last_session;
+mod lightweight;
 mod listeners;
 mod load_model;
 mod metrics;
 mod publish;
+mod random;
 mod reboot;
 mod reload;
 mod service_reloads;
@@ -45,6 +47,7 @@ mod session_driver;
 mod session_thread;
 mod software;
 mod sources;
+mod standby;
 mod start;
 mod status;
 mod store_journal;
@@ -58,9 +61,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-
-use rand::RngCore;
-use rand::rngs::OsRng;
 
 use crate::change_watch::ChangeWatch;
 use crate::clock::{Clock, Now};
@@ -81,6 +81,7 @@ use last_session::{LastSession, SessionLog};
 use listeners::Listeners;
 pub use load_model::load_model;
 use metrics::MetricsFile;
+use random::random;
 use reboot::AppliedRebootSettings;
 use reload::ReloadLog;
 use service_reloads::ServiceReloads;
@@ -175,6 +176,8 @@ pub(crate) struct Agent {
     /// True if the journal held records at the start.
     has_stored_state: bool,
     discovery: AcsDiscovery,
+    lightweight: lightweight::LightweightNotifier,
+    standby: standby::StandbyWatch,
     /// The wait for the identity, during which no session starts.
     identity_wait: Option<IdentityWait>,
 }
@@ -195,8 +198,10 @@ impl Agent {
             self.poll_worker(now);
             self.poll_tests(now);
             self.poll_confirmation(now);
+            self.poll_standby(now);
             self.apply_settings(now);
             self.watch_values(now);
+            self.poll_lightweight(now);
             while let Some(due) = self.schedule.poll(&mut self.device.state_mut().scheduled_informs, now) {
                 self.on_due(due);
             }
@@ -316,6 +321,8 @@ impl Agent {
             self.reload_deadline(),
             self.confirmation_deadline(),
             self.tests.deadline(),
+            self.lightweight.deadline(),
+            self.standby.deadline(),
         ];
         let deadline = deadlines.into_iter().flatten().min();
         self.inbox.wait(deadline.map(|deadline| deadline.saturating_sub(now.monotonic)))
@@ -385,15 +392,5 @@ impl Agent {
         log::debug!("event {}", event.code.as_str());
         self.device.state_mut().events.raise(event);
         self.session_wanted = true;
-    }
-}
-
-/// Returns random bits from the kernel, for jitter.
-fn random() -> u64 {
-    let mut bytes = [0; 8];
-    match OsRng.try_fill_bytes(&mut bytes) {
-        Ok(()) => u64::from_ne_bytes(bytes),
-        // Jitter spreads load and protects no secret: another number per device is enough.
-        Err(_) => std::process::id().into(),
     }
 }

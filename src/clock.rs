@@ -41,6 +41,14 @@ impl Clock {
         Clock { start: instant(), uptime_at_start: uptime.as_deref().and_then(parse_uptime).unwrap_or_default() }
     }
 
+    /// Returns the time that the device has spent in standby since its boot; `None` if the kernel does not tell. Exact to a
+    /// second or two.
+    pub fn standby(&self) -> Option<Duration> {
+        // Unlike the clock of deadlines, the uptime goes on in standby.
+        let uptime = parse_uptime(&std::fs::read_to_string("/proc/uptime").ok()?)?;
+        Some(uptime.saturating_sub(self.now().monotonic))
+    }
+
     /// Returns the present time.
     pub fn now(&self) -> Now {
         // The uptime is read once: its file has hundredths of a second, too coarse for a deadline.

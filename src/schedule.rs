@@ -20,6 +20,7 @@ mod periodic;
 mod reboot;
 mod retry;
 mod scheduled_informs;
+mod standby;
 mod throttle;
 
 pub use deadline::Deadline;
@@ -27,6 +28,7 @@ pub use periodic::{Periodic, PeriodicSettings};
 pub use reboot::PlannedReboots;
 pub use retry::{Retry, RetryPolicy, retry_wait};
 pub use scheduled_informs::{ScheduledInforms, TooManyInforms};
+pub use standby::{Standby, StandbyPolicy};
 pub use throttle::Throttle;
 
 /// The interval of checks of the wall clock while a deadline follows it: a new phase applies at most a minute after the

@@ -134,6 +134,8 @@ impl Agent {
             latest_status: handles.latest_status,
             has_stored_state: !recovered.records.is_empty(),
             discovery: AcsDiscovery::default(),
+            lightweight: Default::default(),
+            standby: Default::default(),
             identity_wait: None,
         };
         agent.begin();

@@ -17,6 +17,7 @@ use super::commands::Watchers;
 use super::inbox::MAX_LINK_STATES;
 use crate::change_watch::{ChangeWatch, SourceEvent};
 use crate::clock::Now;
+use crate::cwmp::device::Device;
 use crate::cwmp::session::watched_by_acs;
 use crate::model::source::provider::LinkState;
 use crate::model::tree::Wanted;
@@ -112,7 +113,8 @@ impl Agent {
         }
         let mut changes = Changes::default();
         if !names.is_empty() {
-            let before = self.device.state().changed.len();
+            let pending = |device: &Device| device.state().changed.len() + device.state().lightweight.len();
+            let before = pending(&self.device);
             if is_event {
                 // An answer that may serve later requests is older than the event.
                 self.device.forget_kept_answers();
@@ -120,7 +122,7 @@ impl Agent {
             let states = std::mem::take(&mut self.values.link_states);
             let queries = self.device.refresh_watched(&Wanted::values(names), states, now);
             changes = Changes::of(&queries);
-            let has_changed = self.report_to_watchers() || self.device.state().changed.len() != before;
+            let has_changed = self.report_to_watchers() || pending(&self.device) != before;
             self.values.settle(is_event && !has_changed, now);
             self.schedule_notification(Now { monotonic: now.monotonic + BURST, ..now });
         }

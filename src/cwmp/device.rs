@@ -16,6 +16,7 @@ mod changing;
 mod confirmation;
 mod diagnostics;
 mod echo;
+mod effects;
 mod identity;
 mod instances;
 mod journal;
@@ -39,7 +40,7 @@ pub use self::echo::EchoCounters;
 use self::echo::SharedCounters;
 pub use self::identity::DeviceId;
 pub use self::journal::{Growth, JournalError, JournalWriter};
-use self::management_server::parameter;
+pub use self::management_server::LightweightSettings;
 use self::restore::apply_record;
 pub use self::session_totals::SessionTotals;
 use self::session_totals::record;
@@ -357,49 +358,6 @@ impl Device {
                 self.journal.append(record, growth)
             }
             result => result,
-        }
-    }
-
-    /// Returns true if DelayReboot was set since the last call, even to the value that it had: the delay begins anew
-    /// with each session that sets it (R156).
-    pub fn take_delay_reboot(&mut self) -> bool {
-        std::mem::take(&mut self.delay_reboot_set)
-    }
-
-    /// Returns true if the change is worth a record.
-    fn is_change(&self, change: &Change, author: Author) -> bool {
-        match change {
-            // A default that the ACS sets explicitly is stored, too. Otherwise a later firmware with another default
-            // would silently replace the value that the ACS has chosen (R171).
-            // A parameter that is not present is that of an instance that the same record creates.
-            Change::Set(name, value) => self.tree.parameter(name).map_or(true, |parameter| {
-                let pins = author == Author::Acs && parameter.spec.writable && !parameter.is_changed();
-                pins || parameter.stored() != *value
-            }),
-            Change::Attributes(name, attributes) => {
-                self.tree.parameter(name).is_ok_and(|p| p.attributes() != *attributes)
-            }
-            _ => true,
-        }
-    }
-
-    fn sets_delay_reboot(&self, changes: &[Change]) -> bool {
-        let delay = self.management_server_name(parameter::DELAY_REBOOT);
-        changes.iter().any(|change| matches!(change, Change::Set(name, _) if *name == delay))
-    }
-
-    /// Raises `0 BOOTSTRAP` if the changes set another ACS URL.
-    fn detect_other_acs(&self, changes: &[Change], state: &mut DeviceState) {
-        let url = self.management_server_name(parameter::URL);
-        // The last entry wins, as it does in the tree.
-        let set = changes.iter().rev().find_map(|change| match change {
-            Change::Set(name, value) if *name == url => Some(value.to_string()),
-            _ => None,
-        });
-        // The current URL, set once more, gets a record (R171) and yet is no other ACS: a BOOTSTRAP would discard all
-        // undelivered events (R137, R139).
-        if let Some(url) = set.filter(|url| *url != self.acs_url()) {
-            state.bootstrap(url);
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod device;
 pub mod diagnostics;
 pub mod event;
 pub mod fault;
+pub mod lightweight;
 mod rpc;
 pub(crate) mod rules;
 pub mod session;

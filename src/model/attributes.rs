@@ -15,8 +15,7 @@ pub enum ActiveNotify {
     CanDeny,
 }
 
-/// The way in which a change of value is reported to the ACS (R198). The lightweight kinds, 3 to 6, are not supported
-/// (R199).
+/// The way in which a change of value is reported to the ACS (R198).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Notification {
     /// 0: the change is not reported.
@@ -26,18 +25,39 @@ pub enum Notification {
     Passive,
     /// 2: a session is started to report the change.
     Active,
+    /// 3: a later datagram carries the value (R307).
+    PassiveLightweight,
+    /// 4: as 1 and as 3.
+    PassiveBoth,
+    /// 5: a datagram is sent to report the change.
+    ActiveLightweight,
+    /// 6: as 1 and as 5.
+    ActiveBoth,
 }
 
 impl Notification {
-    /// Returns the kind that CWMP writes as this number; `None` for a number that is not supported.
+    /// Returns the kind that CWMP writes as this number; `None` for another number.
     pub fn from_number(number: i64) -> Option<Notification> {
-        match number {
-            0 => Some(Notification::Off),
-            1 => Some(Notification::Passive),
-            2 => Some(Notification::Active),
-            // R199: a CPE without lightweight notification rejects 3 to 6 with fault 9003.
-            _ => None,
-        }
+        use Notification::*;
+        let kinds = [Off, Passive, Active, PassiveLightweight, PassiveBoth, ActiveLightweight, ActiveBoth];
+        kinds.get(usize::try_from(number).ok()?).copied()
+    }
+
+    /// Returns true if the next Inform carries a changed value.
+    pub fn is_in_inform(self) -> bool {
+        use Notification::*;
+        matches!(self, Passive | Active | PassiveBoth | ActiveBoth)
+    }
+
+    /// Returns true if a datagram carries a changed value.
+    pub fn is_lightweight(self) -> bool {
+        use Notification::*;
+        matches!(self, PassiveLightweight | PassiveBoth | ActiveLightweight | ActiveBoth)
+    }
+
+    /// Returns true if that datagram is sent at once.
+    pub fn is_active_lightweight(self) -> bool {
+        matches!(self, Notification::ActiveLightweight | Notification::ActiveBoth)
     }
 }
 

@@ -4,5 +4,7 @@ mod default_connection;
 mod delay_reboot;
 mod heartbeats;
 mod late_network;
+mod lightweight;
 mod retry_after;
 mod scenarios;
+mod standby;

@@ -1,8 +1,13 @@
 //! The parameters of the ManagementServer object that the agent obeys or publishes: their names, and a typed accessor
 //! for each. No other file reads one of them by its name, so that this list is complete.
 
+mod connection_requests;
+mod lightweight;
+mod standby;
+
 use std::time::Duration;
 
+pub use self::lightweight::LightweightSettings;
 use super::Device;
 use crate::discovery::{Gateway, OFFERED};
 use crate::model::change::Change;
@@ -10,8 +15,6 @@ use crate::model::tree::{Addressing, Tree};
 use crate::model::value::{Type, Value};
 use crate::schedule::{PeriodicSettings, RetryPolicy};
 use crate::secret::Secret;
-use crate::stun::{KeepAlivePeriods, StunServerName, StunSettings};
-use crate::url::Url;
 
 /// The port of a STUN server in models without STUNServerPort, which IANA has assigned (R271).
 pub(crate) const DEFAULT_STUN_PORT: u16 = 3478;
@@ -64,6 +67,30 @@ pub(crate) mod parameter {
     pub(crate) const RETRY_MULTIPLIER: &str = "CWMPRetryIntervalMultiplier";
     /// The minimum time between sessions for active notifications, in seconds (R210).
     pub(crate) const NOTIFICATION_THROTTLE: &str = "DefaultActiveNotificationThrottle";
+
+    // Lightweight notification (Annex M).
+
+    /// The protocols of the device, separated by commas; without `UDP` it has no lightweight notification (R199).
+    pub(crate) const LIGHTWEIGHT_SUPPORTED: &str = "LightweightNotificationProtocolsSupported";
+    /// The protocols that the ACS has chosen; empty turns lightweight notification off (R307).
+    pub(crate) const LIGHTWEIGHT_USED: &str = "LightweightNotificationProtocolsUsed";
+    /// The interval in seconds at which passive notifications are sent; 0 for none (R307).
+    pub(crate) const LIGHTWEIGHT_INTERVAL: &str = "LightweightNotificationTriggerInterval";
+    /// An instant with which the intervals are in phase.
+    pub(crate) const LIGHTWEIGHT_TIME: &str = "LightweightNotificationTriggerTime";
+    /// The host that gets the datagrams; if empty, that of the ACS (R306).
+    pub(crate) const LIGHTWEIGHT_HOST: &str = "UDPLightweightNotificationHost";
+    /// The port that gets the datagrams (R306).
+    pub(crate) const LIGHTWEIGHT_PORT: &str = "UDPLightweightNotificationPort";
+
+    // Standby (Annex L).
+
+    /// The longest standby in seconds that is not reported, -1 for any (R305).
+    pub(crate) const STANDBY_DURATION: &str = "StandbyPolicy.CRUnawarenessMaxDuration";
+    /// The most missed periodic contacts that are not reported, -1 for any (R305).
+    pub(crate) const STANDBY_PERIODIC: &str = "StandbyPolicy.MaxMissedPeriodic";
+    /// True reports a missed contact of ScheduleInform (R305).
+    pub(crate) const STANDBY_SCHEDULED: &str = "StandbyPolicy.NotifyMissedScheduled";
 
     // Reboots.
 
@@ -268,66 +295,6 @@ impl Device {
     pub fn cancel_delay_reboot(&self) -> Option<Change> {
         let name = self.management_server_name(parameter::DELAY_REBOOT);
         (self.delay_reboot() >= 0).then_some(Change::Set(name, Value::Int(-1)))
-    }
-}
-
-/// Connection requests.
-impl Device {
-    /// Returns the user name that a connection request must carry.
-    pub fn connection_request_username(&self) -> String {
-        self.management_server_text(parameter::CONNECTION_REQUEST_USERNAME)
-    }
-
-    /// Returns the password that a connection request must prove.
-    pub fn connection_request_password(&self) -> Secret {
-        self.management_server_text(parameter::CONNECTION_REQUEST_PASSWORD).into()
-    }
-
-    /// Returns true unless HTTPConnectionRequestEnable is false, which closes the HTTP listener (R267).
-    pub fn is_http_connection_request_enabled(&self) -> bool {
-        self.flag(parameter::HTTP_CONNECTION_REQUEST_ENABLE, true)
-    }
-
-    /// Publishes the URL of the HTTP listener; empty while the ACS cannot reach it (R267).
-    pub fn publish_connection_request_url(&mut self, url: &str) {
-        let name = self.management_server_name(parameter::CONNECTION_REQUEST_URL);
-        self.set_runtime_value(&name, url);
-    }
-
-    /// Returns the full name of UDPConnectionRequestAddress.
-    pub fn udp_address_name(&self) -> String {
-        self.management_server_name(parameter::UDP_CONNECTION_REQUEST_ADDRESS)
-    }
-
-    /// Returns the parameters with a minimum time between two notifications of each, and that time; zero in a model without
-    /// the limit, as Device:2 has none for UDPConnectionRequestAddress (R287, R340).
-    pub fn limited_notifications(&self) -> [(String, Duration); 2] {
-        let of = |name, limit| (self.management_server_name(name), self.seconds(limit));
-        [
-            of(parameter::UDP_CONNECTION_REQUEST_ADDRESS, parameter::UDP_NOTIFICATION_LIMIT),
-            of(parameter::MANAGEABLE_DEVICES, parameter::MANAGEABLE_DEVICE_LIMIT),
-        ]
-    }
-
-    /// Returns the STUN settings (R271, R282). Without STUNServerAddress the server is the host of the ACS.
-    pub fn stun_settings(&self) -> StunSettings {
-        let host = match self.management_server_text(parameter::STUN_SERVER_ADDRESS) {
-            host if host.is_empty() => Url::parse(&self.acs_url()).map_or(host, |url| url.host().to_string()),
-            host => host,
-        };
-        let port = self.number(parameter::STUN_SERVER_PORT).and_then(|port| port.try_into().ok());
-        let minimum = self.number(parameter::STUN_MINIMUM_PERIOD).and_then(|seconds| u32::try_from(seconds).ok());
-        let maximum = self.number(parameter::STUN_MAXIMUM_PERIOD).and_then(|seconds| i32::try_from(seconds).ok());
-        StunSettings {
-            enabled: self.flag(parameter::STUN_ENABLE, false),
-            server: StunServerName { host, port: port.unwrap_or(DEFAULT_STUN_PORT) },
-            username: self.management_server_text(parameter::STUN_USERNAME),
-            password: self.management_server_text(parameter::STUN_PASSWORD).into(),
-            periods: match (minimum, maximum) {
-                (None, None) => KeepAlivePeriods::default(),
-                (minimum, maximum) => KeepAlivePeriods::new(minimum.unwrap_or(30), maximum.unwrap_or(-1)),
-            },
-        }
     }
 }
 

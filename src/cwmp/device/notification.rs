@@ -4,7 +4,7 @@
 //! ```text
 //! changed by another entity ─▶ note_value_changes ──────┐
 //! published by the agent ────▶ set_runtime_value ───────┼▶ state.changed, 4 VALUE CHANGE ──▶ Inform
-//! other factory value ───────▶ note_firmware_changes ───┘
+//! other factory value ───────▶ note_firmware_changes ───┴▶ state.lightweight ──▶ a datagram (R307)
 //!        └─ compared with state.reported, digests of the values that the ACS was last able to read
 //! ```
 
@@ -14,7 +14,7 @@ use serde_json::Value as Json;
 
 use super::management_server::{PUBLISHED, gateway_names, parameter, short_name};
 use super::{Device, DeviceState, JournalError, PublishedAddress};
-use crate::cwmp::event::{Event, EventCode};
+use crate::cwmp::event::EventCode;
 use crate::foreign_text::Quoted;
 use crate::model::attributes::{Attributes, Notification};
 use crate::model::change::Change;
@@ -66,8 +66,8 @@ impl Device {
         // R101 counts the changes since the last Inform to the same ACS. With 0 BOOTSTRAP pending there was none, and
         // that Inform carries the value anyway.
         if differs && !self.state.events.contains(&EventCode::Bootstrap) {
-            self.state.changed.insert(name.to_owned());
-            self.state.events.raise(Event::new(EventCode::ValueChange));
+            let (is_forced, notification) = (parameter.spec.inform, parameter.attributes().notification);
+            self.state.note_change(name, is_forced, notification);
         }
         // Cannot fail: the parameter was found above.
         let _ = self.tree.set_runtime_value(name, value);
@@ -111,9 +111,9 @@ impl Device {
                 watched.insert(name.to_owned(), sum);
             }
         });
-        if !changed.is_empty() {
-            self.state.changed.extend(changed);
-            self.state.events.raise(Event::new(EventCode::ValueChange));
+        for name in changed {
+            let Ok(parameter) = self.tree.parameter(&name) else { continue };
+            self.state.note_change(&name, parameter.spec.inform, parameter.attributes().notification);
         }
         // The agent publishes its values only later in the start, and asks the device later: their digests must last until
         // then.
@@ -131,10 +131,7 @@ impl Device {
         for name in changes.iter().flat_map(by_change) {
             let Ok(parameter) = self.tree.parameter(&name) else { continue };
             let notification = parameter.attributes().notification;
-            if parameter.spec.inform || notification != Notification::Off {
-                state.changed.insert(name.clone());
-                state.events.raise(Event::new(EventCode::ValueChange));
-            }
+            state.note_change(&name, parameter.spec.inform, notification);
             active |= notification == Notification::Active;
         }
         active
@@ -168,10 +165,17 @@ impl Device {
             match change {
                 Change::Delete(instance) => {
                     state.drop_changes(|name| name.starts_with(instance.as_str()));
+                    state.lightweight.retain(|name| !name.starts_with(instance.as_str()));
                     state.reported.retain(|name, _| !name.starts_with(instance.as_str()));
                 }
-                Change::Attributes(name, attributes) if !self.is_watched(name, *attributes) => {
-                    state.drop_change(name);
+                Change::Attributes(name, attributes) => {
+                    let is_forced = || self.tree.parameter(name).is_ok_and(|parameter| parameter.spec.inform);
+                    if !attributes.notification.is_in_inform() && !is_forced() {
+                        state.drop_change(name);
+                    }
+                    if !attributes.notification.is_lightweight() {
+                        state.lightweight.remove(name);
+                    }
                 }
                 _ => {}
             }

@@ -11,7 +11,11 @@ use crate::cwmp::software::UnitQueue;
 use crate::cwmp::transfer::{Transfer, TransferQueue};
 use crate::cwmp::version::Version;
 use crate::discovery::Discovered;
+use crate::model::attributes::Notification;
 use crate::schedule::ScheduledInforms;
+
+/// The most parameters that wait for a datagram: their values would fill hundreds of datagrams.
+const MAX_LIGHTWEIGHT: usize = 1024;
 
 /// The state of the protocol, which the journal stores beside the values of the data model (R98, R137, R141).
 #[derive(Clone, Debug, Default)]
@@ -28,6 +32,8 @@ pub struct DeviceState {
     pub retry_count: u32,
     /// The names of parameters that another entity than the ACS has changed since the last confirmed Inform (R99).
     pub changed: BTreeSet<String>,
+    /// The names of changed parameters that the next datagram carries (R307).
+    pub lightweight: BTreeSet<String>,
     /// The path of ConnectionRequestURL, chosen at random once for this device (R255).
     pub request_path: String,
     /// The phase of periodic Informs without PeriodicInformTime, in seconds, chosen at random for this device (R152).
@@ -105,6 +111,7 @@ impl DeviceState {
     pub fn bootstrap(&mut self, acs_url: String) {
         self.acs_url = Some(acs_url);
         self.changed.clear();
+        self.lightweight.clear();
         self.transfers.forget_reports();
         self.units.forget_reports();
         self.events.raise(Event::new(EventCode::Bootstrap));
@@ -146,6 +153,18 @@ impl DeviceState {
             }
         }
         of_methods.into_iter().chain(of_units).for_each(|event| raise(event, &mut self.events));
+    }
+
+    /// Notes a change that the ACS has not made, of a parameter with this notification; one in every Inform is always
+    /// reported (R99, R101, R307).
+    pub(super) fn note_change(&mut self, name: &str, is_forced: bool, notification: Notification) {
+        if is_forced || notification.is_in_inform() {
+            self.changed.insert(name.to_owned());
+            self.events.raise(Event::new(EventCode::ValueChange));
+        }
+        if notification.is_lightweight() && self.lightweight.len() < MAX_LIGHTWEIGHT {
+            self.lightweight.insert(name.to_owned());
+        }
     }
 
     /// Returns the context of a session that starts now, with an ACS of this version.
@@ -219,6 +238,9 @@ impl DeviceState {
         if self.discovered != Discovered::default() {
             json["dhcp"] = self.discovered.to_json();
         }
+        if !self.lightweight.is_empty() {
+            json["lightweight"] = self.lightweight.iter().map(String::as_str).collect();
+        }
         if let Some(units) = self.units.to_json() {
             json["units"] = units;
         }
@@ -233,6 +255,7 @@ impl DeviceState {
             |name: &str| json.get(name).and_then(Json::as_u64).and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
         let flag = |name: &str| json.get(name).and_then(Json::as_bool).unwrap_or(false);
         let changed = json.get("changed").and_then(Json::as_array);
+        let lightweight = json.get("lightweight").and_then(Json::as_array);
         let reported = json.get("told").and_then(Json::as_object).into_iter().flatten();
         let scheduled_informs_json = json.get("informs").cloned().unwrap_or_default();
         let last_udp_request = json.get("lastUdpRequest").and_then(Json::as_array).map(Vec::as_slice);
@@ -243,6 +266,7 @@ impl DeviceState {
             events: json.get("events").map(EventQueue::from_json).unwrap_or_default(),
             retry_count: number("retryCount"),
             changed: changed.into_iter().flatten().filter_map(Json::as_str).map(str::to_owned).collect(),
+            lightweight: lightweight.into_iter().flatten().filter_map(Json::as_str).map(str::to_owned).collect(),
             request_path: text("requestPath").unwrap_or_default(),
             periodic_phase: number("phase"),
             scheduled_informs: ScheduledInforms::from_json(&scheduled_informs_json, now),

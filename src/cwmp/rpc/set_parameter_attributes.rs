@@ -18,7 +18,7 @@ pub(super) fn handle(request: Element<'_>, device: &mut Device, now: Now, _: &mu
     super::refresh(request, "ParameterList", Wanted::values, device, now);
     let mut merged = MergedEntries::default();
     for (position, entry) in request.nonempty_members("ParameterList")?.enumerate() {
-        let mut entry = AttributesEntry::read(entry)?;
+        let mut entry = AttributesEntry::read(entry, device.has_lightweight_notification())?;
         entry.name =
             path_by_number(device.tree(), &entry.name).map_err(|error| super::fault_of_name(&entry.name, error))?;
         merged.add(position, entry);
@@ -43,13 +43,14 @@ struct AttributesEntry {
 }
 
 impl AttributesEntry {
-    fn read(entry: Element<'_>) -> Result<AttributesEntry, Fault> {
+    fn read(entry: Element<'_>, has_lightweight: bool) -> Result<AttributesEntry, Fault> {
         let name = entry.string("Name", MAX_LENGTH)?.into_owned();
         let mut read = AttributesEntry { name, notification: None, subscriber: None };
         if entry.boolean("NotificationChange")? {
             let number = entry.int("Notification")?;
             let notification = Notification::from_number(number.into());
-            // The lightweight notifications, 3 to 6, need a protocol that this agent does not have (R199).
+            // The lightweight notifications, 3 to 6, need a protocol in the data model (R199).
+            let notification = notification.filter(|kind| has_lightweight || !kind.is_lightweight());
             read.notification = Some(notification.ok_or_else(|| {
                 Fault::because(FaultCode::InvalidArguments, format!("Notification {number} is not supported"))
             })?);

@@ -24,7 +24,7 @@ pub(super) fn handle(
 ) -> Result<(), Fault> {
     let names = request.members("ParameterList").into_iter().flatten();
     let mut names = names.filter_map(|member| member.string("Name", MAX_LENGTH).ok());
-    if names.any(|name| device.requests_state(&name)) {
+    if names.any(|name| device.tree().by_number(&name).is_ok_and(|name| device.requests_state(&name))) {
         // R355: the state of the unit and of its environment decide on the request.
         device.refresh_software(now);
     }

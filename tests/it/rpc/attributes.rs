@@ -49,9 +49,7 @@ fn attributes_are_all_or_nothing(model: &'static Model) {
     let nowhere = gateway.management("Nothing");
     gateway.agent.reboot();
     gateway.acs.expect_session(&["1 BOOT"], |_, session| {
-        let refused: [(&str, u8, u16); 5] = [
-            (&username, 3, 9003), // R199
-            (&username, 6, 9003), // R199
+        let refused: [(&str, u8, u16); 3] = [
             (&username, 7, 9003), // R194
             (&key, 2, 9009),      // R201
             (&nowhere, 1, 9005),  // R203
