@@ -6,7 +6,6 @@
 //! boot of the device ──▶ forget_tests ───────────────────────┘
 //! ```
 
-use super::notification::digest;
 use super::{Author, Device, DeviceState, JournalError};
 use crate::clock::Now;
 use crate::cwmp::diagnostics::{
@@ -182,9 +181,8 @@ impl Device {
         }
         let name = format!("{object}{STATE}");
         let Ok(parameter) = self.tree.parameter(&name) else { return };
-        let (shown, value) = (digest(&parameter.stored()), parameter.spec.parse(run.state()));
-        match (value, &run.progress) {
-            (Ok(value), Progress::Ended { .. }) => self.set_provided(&name, value, Some(shown)),
+        match (parameter.spec.parse(run.state()), &run.progress) {
+            (Ok(value), Progress::Ended { .. }) => self.set_provided(&name, value, |_| true),
             // R172: the change is that of the ACS, or follows from one.
             (Ok(value), _) => {
                 self.state.reported.remove(&name);
@@ -201,9 +199,8 @@ impl Device {
         if parameter.spec.writable || parameter.spec.is_count() {
             return log::debug!("{name}: no result");
         }
-        let shown = parameter.has_value().then(|| digest(&parameter.stored()));
         match parameter.spec.parse(text) {
-            Ok(value) => self.set_provided(&name, value, shown),
+            Ok(value) => self.set_provided(&name, value, |parameter| parameter.has_value()),
             Err(error) => log::warn!("{name}: the data model does not allow {}: {error}", Quoted(text)),
         }
     }

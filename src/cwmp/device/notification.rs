@@ -19,6 +19,7 @@ use crate::foreign_text::Quoted;
 use crate::model::attributes::{Attributes, Notification};
 use crate::model::change::Change;
 use crate::model::path::Path;
+use crate::model::tree::Parameter;
 use crate::model::tree::Tree;
 use crate::model::value::Value;
 
@@ -51,18 +52,20 @@ impl Device {
             log::warn!("{name}: the data model does not allow the value {}", Quoted(text));
             return;
         };
-        let shown = digest(&parameter.stored());
-        self.set_provided(name, value, Some(shown));
+        self.set_provided(name, value, |_| true);
     }
 
     /// Gives a parameter a value that is not stored, and notes a change if the ACS was able to read another one: that of the
-    /// last report, or else `shown`. Without both, the parameter is as new as its instance.
-    pub(super) fn set_provided(&mut self, name: &str, value: Value, shown: Option<u32>) {
+    /// last report, or else the present value if `is_shown` returns true. Without both, the parameter is as new as its instance.
+    pub(super) fn set_provided(&mut self, name: &str, value: Value, is_shown: fn(&Parameter<'_>) -> bool) {
         let Ok(parameter) = self.tree.parameter(name) else { return };
         let is_watched = parameter.spec.inform || parameter.attributes().notification != Notification::Off;
-        let sum = digest(&value);
-        let known = is_watched.then(|| self.state.reported.insert(name.to_owned(), sum).or(shown)).flatten();
-        let differs = known.is_some_and(|known| known != sum);
+        // Most are not watched, and a reading of the device brings hundreds.
+        let differs = is_watched && {
+            let sum = digest(&value);
+            let shown = is_shown(&parameter).then(|| digest(&parameter.stored()));
+            self.state.reported.insert(name.to_owned(), sum).or(shown).is_some_and(|known| known != sum)
+        };
         // R101 counts the changes since the last Inform to the same ACS. With 0 BOOTSTRAP pending there was none, and
         // that Inform carries the value anyway.
         if differs && !self.state.events.contains(&EventCode::Bootstrap) {

@@ -12,7 +12,6 @@ mod link_states;
 mod stack;
 
 use super::changing;
-use super::notification::digest;
 use super::{Device, Obstacle, Prepared, Refusal, StagedFile};
 use crate::clock::Now;
 use crate::cwmp::device::Author;
@@ -20,7 +19,7 @@ use crate::model::change::Change;
 use crate::model::reloads::Reload;
 use crate::model::source::provider::LinkState;
 use crate::model::source::{Answer, Answers, Query, Response, Write};
-use crate::model::tree::{Mode, Parameter, Reading, Settled, Wanted};
+use crate::model::tree::{Mode, Reading, Settled, Wanted};
 
 /// The most rounds of questions for one request: sources depend on each other three deep, and tables add a round each.
 const MAX_ROUNDS: usize = 12;
@@ -304,9 +303,7 @@ impl Device {
                 Ok(value) if self.is_identity(&reading.name) => self.take_identity(&reading.name, value.clone(), now),
                 Ok(value) => {
                     self.sources.unfit.retain(|(name, _)| *name != reading.name);
-                    let shown = self.tree.parameter(&reading.name).ok().filter(Parameter::has_value);
-                    let shown = shown.map(|parameter| digest(&parameter.stored()));
-                    self.set_provided(&reading.name, value.clone(), shown);
+                    self.set_provided(&reading.name, value.clone(), |parameter| parameter.has_value());
                 }
                 Err(reason) if reading.text.is_some() => self.sources.note_unfit(&reading.name, reason),
                 Err(_) => {}
