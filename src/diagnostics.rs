@@ -50,6 +50,8 @@ use crate::model::actions::TestAction;
 
 use self::speed::Direction;
 use crate::http::TlsSettings;
+#[cfg(feature = "xmpp")]
+pub(crate) use lookup::services;
 pub use lookup_command::{LookupArguments, lookup};
 pub use speed_command::{SpeedArguments, speed};
 

@@ -22,6 +22,10 @@ use rand::RngCore;
 use rand::rngs::OsRng;
 
 use self::exchange::{NoAnswer, ask};
+#[cfg(feature = "xmpp")]
+use self::message::SRV;
+#[cfg(feature = "xmpp")]
+pub(crate) use self::message::Service;
 use self::message::{A, AAAA, Answer, MAX_ADDRESSES, NO_SUCH_NAME, Question, SERVER_FAILURE};
 pub(super) use self::names::Names;
 use self::resolv_conf::ResolvConf;
@@ -108,6 +112,21 @@ pub(crate) fn run(test: &LookupTest, done: &mut dyn FnMut(LookupResult)) -> Resu
         done(look_up(test, &names, server)?);
     }
     Ok(())
+}
+
+/// Returns the servers of a service that the name server of the device knows; none if it does not answer.
+#[cfg(feature = "xmpp")]
+pub(crate) fn services(name: &str, limit: Duration, stop: &Arc<AtomicBool>) -> Vec<Service> {
+    let test = LookupTest {
+        host: name.to_owned(),
+        server: String::new(),
+        timeout: limit,
+        repetitions: 1,
+        options: SocketOptions::default(),
+        stop: Arc::clone(stop),
+    };
+    let Ok(server) = server_of(&test, &ResolvConf::read()) else { return Vec::new() };
+    ask_once(&test, name, SRV, server, &mut || {}).map(|answer| answer.services).unwrap_or_default()
 }
 
 /// Returns the address of the server.

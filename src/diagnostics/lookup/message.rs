@@ -3,13 +3,19 @@
 //! No byte of an answer is trusted: each read is checked against the end of the message, and a compression pointer must
 //! lead backwards, so that a row of pointers ends.
 
+mod service;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+pub(crate) use self::service::Service;
 
 /// The types of a record (RFC 1035 §3.2.2, RFC 3596 §2.1).
 pub(super) const A: u16 = 1;
 const CNAME: u16 = 5;
 pub(super) const PTR: u16 = 12;
 pub(super) const AAAA: u16 = 28;
+/// The servers of a service (RFC 2782).
+pub(super) const SRV: u16 = 33;
 
 /// The class of the Internet.
 const INTERNET: u16 = 1;
@@ -57,6 +63,8 @@ pub(super) struct Answer {
     pub(super) addresses: Vec<IpAddr>,
     /// The name that a record of type PTR gives, if it is one of a host.
     pub(super) host: Option<String>,
+    #[cfg_attr(not(feature = "xmpp"), allow(dead_code, reason = "only XMPP asks for servers"))]
+    pub(super) services: Vec<Service>,
 }
 
 /// The records that answer a question.
@@ -64,6 +72,7 @@ pub(super) struct Answer {
 struct Found {
     addresses: Vec<IpAddr>,
     host: Option<String>,
+    services: Vec<Service>,
 }
 
 /// The reason why a message is no usable answer.
@@ -119,11 +128,11 @@ impl Question {
         }
         let (authoritative, truncated) = (flags & AUTHORITATIVE != 0, flags & TRUNCATED != 0);
         // A truncated answer may end in the middle of a record, and is asked for again as a whole.
-        let Found { addresses, host } = match truncated {
+        let Found { addresses, host, services } = match truncated {
             true => Found::default(),
             false => self.find(message, rest, word(6)?).ok_or(Unusable::Malformed)?,
         };
-        Ok(Answer { code, authoritative, truncated, addresses, host })
+        Ok(Answer { code, authoritative, truncated, addresses, host, services })
     }
 
     /// Returns the place behind the question of an answer; `None` if that is another one.
@@ -150,20 +159,32 @@ impl Question {
                 if class != INTERNET || name != owner {
                     continue;
                 }
-                if kind == PTR && kind == self.kind {
-                    found.host = found.host.or_else(|| host(&name_at(message, data_at)?.0));
-                } else if kind == self.kind && found.addresses.len() < MAX_ADDRESSES {
-                    found.addresses.push(address(data)?);
-                } else if kind == CNAME {
-                    alias = Some(name_at(message, data_at)?.0);
+                match kind {
+                    PTR if kind == self.kind => {
+                        found.host = found.host.or_else(|| host(&name_at(message, data_at)?.0));
+                    }
+                    SRV if kind == self.kind && found.services.len() < MAX_ADDRESSES => {
+                        found.services.extend(Service::read(message, data_at..end));
+                    }
+                    A | AAAA if kind == self.kind && found.addresses.len() < MAX_ADDRESSES => {
+                        found.addresses.push(address(data)?);
+                    }
+                    CNAME => alias = Some(name_at(message, data_at)?.0),
+                    _ => {}
                 }
             }
             match alias {
-                Some(alias) if found.addresses.is_empty() && found.host.is_none() => owner = alias,
+                Some(alias) if found.is_empty() => owner = alias,
                 _ => break,
             }
         }
         Some(found)
+    }
+}
+
+impl Found {
+    fn is_empty(&self) -> bool {
+        self.addresses.is_empty() && self.host.is_none() && self.services.is_empty()
     }
 }
 

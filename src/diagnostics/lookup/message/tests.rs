@@ -49,7 +49,7 @@ fn addresses_are_those_of_the_name_and_of_its_aliases() {
     );
     let read = question().read(&message).expect("an answer");
     let addresses = [[192, 0, 2, 1], [192, 0, 2, 2]].map(IpAddr::from).to_vec();
-    assert_eq!(read, Answer { code: 0, authoritative: true, truncated: false, addresses, host: None });
+    assert_eq!(read, Answer { code: 0, authoritative: true, truncated: false, addresses, host: None, services: vec![] });
     let many: Vec<Vec<u8>> = (0..40).map(|last| record(&NAME, A, &[192, 0, 2, last])).collect();
     let many: Vec<&[u8]> = many.iter().map(Vec::as_slice).collect();
     assert_eq!(question().read(&answer(0x8180, &many)).expect("an answer").addresses.len(), MAX_ADDRESSES);
@@ -142,4 +142,17 @@ fn the_name_of_an_address_is_that_of_a_host() {
         assert_eq!(named(&[&record(&NAME, PTR, odd)]), None, "no text for a terminal or an ACS: {odd:?}");
     }
     assert_eq!(named(&[&record(&NAME, A, &[192, 0, 2, 1])]), None);
+}
+
+#[test]
+fn servers_are_those_of_the_service() {
+    let question = Question::new("www.example.com", SRV, ID).expect("a name");
+    let records = [record(&NAME, SRV, b"\0\x01\0\x02\x14\x66\x01a\xC0\x10"), record(&NAME, SRV, b"\0\0\0")];
+    let mut message = answer(0x8180, &[&records[0], &records[1]]);
+    // The helper repeats the question for an address.
+    let kind_at = HEADER + question.name.len();
+    message[kind_at..kind_at + 2].copy_from_slice(&SRV.to_be_bytes());
+    let read = question.read(&message).expect("an answer");
+    let expected = Service { priority: 1, weight: 2, port: 5222, host: "a.example.com".into() };
+    assert_eq!((read.services, read.addresses), (vec![expected], vec![]));
 }
