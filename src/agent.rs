@@ -8,10 +8,12 @@
 //!                                     │                       and the connection on the thread of session_thread.rs
 //!                                     ├─ reboot.rs          reboots and the factory reset, after the session
 //!                                     ├─ listeners.rs       connection requests over HTTP and UDP, and their addresses
+//!                                     ├─ xmpp.rs            connection requests over XMPP
 //!                                     ├─ reload.rs          the configuration, read again after SIGHUP
 //!                                     ├─ service_reloads.rs  calls that put new values of the device into effect
 //!                                     ├─ trace.rs           the messages of sessions, for `cpe-agent trace`
 //!                                     ├─ transfers.rs, software.rs  files, and operations on software, on the worker's thread
+//!                                     ├─ due.rs             deadlines of the schedule
 //!                                     ├─ discovery.rs       the ACS that DHCP names
 //!                                     ├─ diagnostics.rs     diagnostic tests, on a thread of their own
 //!                                     ├─ identity_wait.rs   the wait for the identity at the very first start
@@ -31,6 +33,7 @@ pub mod daemon;
 #[cfg_attr(not(feature = "diagnostics"), path = "agent/no_diagnostics.rs")]
 mod diagnostics;
 mod discovery;
+mod due;
 mod identity_wait;
 mod inbox;
 mod last_session;
@@ -54,6 +57,8 @@ mod store_journal;
 mod trace;
 mod transfers;
 mod value_watch;
+#[cfg_attr(not(feature = "xmpp"), path = "agent/no_xmpp.rs")]
+mod xmpp;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -66,8 +71,8 @@ use crate::change_watch::ChangeWatch;
 use crate::clock::{Clock, Now};
 use crate::config::Config;
 use crate::cwmp::device::Device;
-use crate::cwmp::event::{Event, EventCode};
-use crate::schedule::{Due, Schedule};
+use crate::cwmp::event::Event;
+use crate::schedule::Schedule;
 use crate::store::Store;
 use crate::time_zone::LocalZone;
 
@@ -100,6 +105,7 @@ use transfers::TransferWorker;
 #[cfg(feature = "doctor")]
 pub(crate) use transfers::check_transfer_directory;
 use value_watch::ValueWatch;
+use xmpp::XmppLink;
 
 /// Handles that the agent shares with other threads.
 #[derive(Clone)]
@@ -149,6 +155,7 @@ pub(crate) struct Agent {
     applied_reboot_settings: AppliedRebootSettings,
     acs_quirks: AcsQuirks,
     listeners: Listeners,
+    xmpp: XmppLink,
     worker: TransferWorker,
     tests: diagnostics::TestWorker,
     last_session: Option<LastSession>,
@@ -245,6 +252,7 @@ impl Agent {
             Wake::Command(command) => self.execute(command, now),
             Wake::AddressChanged(address) => self.on_address_changed(address, now),
             Wake::UdpAddressChanged(binding) => self.on_udp_address_changed(binding, now),
+            Wake::XmppChanged(state) => self.on_xmpp_changed(state, now),
             Wake::ConnectionRequest(replay_window) => self.on_connection_request(replay_window),
             Wake::StepFinished(step) => self.worker.finish(step),
             Wake::TestFinished(test) => self.tests.finish(test),
@@ -273,8 +281,10 @@ impl Agent {
     /// Runs a session, with the status published before it and the schedule informed after it.
     fn run_due_session(&mut self, now: Now) {
         self.session_began = Some(now.monotonic);
+        self.listeners.set_in_session(true);
         self.publish(now);
         self.run_session();
+        self.listeners.set_in_session(false);
         self.session_began = None;
         let now = self.clock.now();
         self.schedule.notification.session_ended(now);
@@ -338,6 +348,7 @@ impl Agent {
         self.schedule.heartbeat.set(self.device.heartbeat_settings().filter(|_| enabled), now);
         self.apply_reboot_settings(now);
         self.apply_listener_settings(now);
+        self.apply_xmpp_settings(now);
     }
 
     /// Returns true if sessions may start: EnableCWMP is true (R7), and the device has the URL of an ACS (R17).
@@ -354,29 +365,6 @@ impl Agent {
                 false => Disabled::NoAcs,
             }),
             () => None,
-        }
-    }
-
-    /// Acts on a deadline of the schedule that has passed.
-    fn on_due(&mut self, due: Due) {
-        match due {
-            Due::Retry | Due::Notification => self.session_wanted = true,
-            Due::Periodic => {
-                self.raise(Event::new(EventCode::Periodic));
-                // R141: stored before the session, since 2 PERIODIC survives a reboot until the ACS has confirmed it.
-                self.save();
-            }
-            Due::Heartbeat => {
-                // R304: while a failed session waits for its retry, a heartbeat must not start one of its own. If the
-                // failed session was itself a heartbeat, the retry delivers this event, too.
-                self.device.state_mut().events.raise(Event::new(EventCode::Heartbeat));
-                self.session_wanted |= self.schedule.retry.count() == 0;
-            }
-            Due::ScheduledInform { command_key } => {
-                self.device.state_mut().events.raise(Event::new(EventCode::Scheduled));
-                self.raise(Event::of_command(EventCode::MScheduleInform, command_key));
-            }
-            Due::Reboot => self.run_scheduled_reboot(),
         }
     }
 

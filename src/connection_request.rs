@@ -1,10 +1,11 @@
-//! Connection requests, with which the ACS wakes the agent: over HTTP and over UDP (R255 to R268, R288 to R296).
+//! Connection requests, with which the ACS wakes the agent: over HTTP, UDP and XMPP (R255 to R268, R288 to R301).
 //!
 //! ```text
 //!   TCP ──▶ http.rs ─▶ client_connection.rs ─▶ http_request.rs ─▶ authenticator.rs ──┬─ nonce.rs    replay protection
 //!           listener   one connection          parser             response           └─ limits.rs   rate limits
 //!   UDP ──▶ udp.rs ──────────────────────────▶ udp_request.rs
 //!           first byte 0 or 1: STUN            parser, signature, replay window
+//!   XMPP ◀── xmpp.rs   one connection to a server, which passes the requests on
 //! ```
 //!
 //! Both ports may face the Internet. A packet therefore costs a bounded time and a bounded memory, and no response says
@@ -21,6 +22,8 @@ mod outcome;
 mod resolver;
 mod udp;
 mod udp_request;
+#[cfg(feature = "xmpp")]
+mod xmpp;
 
 pub use authenticator::REALM;
 pub use http::HttpListener;
@@ -29,12 +32,16 @@ pub(crate) use local_address::local_addr_towards;
 pub use outcome::{OutcomeCounters, RequestOutcome};
 pub use udp::{StunView, UdpConfig, UdpEvent, UdpListener};
 pub use udp_request::{ReplayWindow, UdpRequest};
+#[cfg(feature = "xmpp")]
+pub(crate) use xmpp::{XmppEvent, XmppListener, XmppState};
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::secret::Secret;
+use limits::SharedBucket;
 
 /// The settings that a connection request must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,6 +70,12 @@ pub struct ListenerState {
     pub http: OutcomeCounters,
     /// The outcomes of datagrams on the UDP port.
     pub udp: OutcomeCounters,
+    /// The outcomes of requests over XMPP.
+    #[cfg(feature = "xmpp")]
+    pub(crate) xmpp: OutcomeCounters,
+    accepted: SharedBucket,
+    /// True while a session runs or is being established.
+    is_in_session: AtomicBool,
 }
 
 impl ListenerState {
@@ -72,6 +85,10 @@ impl ListenerState {
             settings: Mutex::new(Arc::new(settings)),
             http: OutcomeCounters::http(),
             udp: OutcomeCounters::udp(),
+            #[cfg(feature = "xmpp")]
+            xmpp: OutcomeCounters::xmpp(),
+            accepted: SharedBucket::default(),
+            is_in_session: AtomicBool::new(false),
         }
     }
 
@@ -84,6 +101,11 @@ impl ListenerState {
     /// Replaces the settings. Requests that arrive afterwards must match the new ones.
     pub fn replace(&self, settings: AccessSettings) {
         *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+    }
+
+    /// Notes the start and the end of a session, in which a request over XMPP is refused (R299).
+    pub(crate) fn set_in_session(&self, is_in_session: bool) {
+        self.is_in_session.store(is_in_session, Ordering::Relaxed);
     }
 }
 

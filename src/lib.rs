@@ -69,3 +69,5 @@ pub mod time_zone;
 pub mod trace;
 pub mod transfer;
 pub mod url;
+#[cfg(feature = "xmpp")]
+mod xmpp;

@@ -76,6 +76,18 @@ impl PollThread {
     /// # Errors
     /// The refusal of the kernel to give another pair of descriptors or another thread.
     pub(crate) fn start<H: PollHandler>(name: &str, make: impl FnOnce(&Waker) -> H) -> io::Result<PollThread> {
+        PollThread::start_with_stack(name, STACK, make)
+    }
+
+    /// Starts a thread as [`PollThread::start`] does, with a stack of so many bytes.
+    ///
+    /// # Errors
+    /// Those of [`PollThread::start`].
+    pub(crate) fn start_with_stack<H: PollHandler>(
+        name: &str,
+        stack: usize,
+        make: impl FnOnce(&Waker) -> H,
+    ) -> io::Result<PollThread> {
         let (waker, woken) = Waker::pair()?;
         // The handler is made after the waker, so that it can hand out copies of it.
         let handler = make(&waker);
@@ -84,7 +96,7 @@ impl PollThread {
             let stop = Arc::clone(&stop);
             move || run(handler, &woken, &stop)
         };
-        let thread = thread::spawn(name, STACK, Box::new(work))?;
+        let thread = thread::spawn(name, stack, Box::new(work))?;
         Ok(PollThread { stop, waker, thread: Some(thread) })
     }
 

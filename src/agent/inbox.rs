@@ -22,6 +22,7 @@ use super::diagnostics::FinishedTest;
 use super::service_reloads::FinishedReload;
 use super::session_thread::Exchange;
 use super::transfers::step::FinishedStep;
+use super::xmpp::XmppState;
 use crate::change_watch::SourceEvent;
 use crate::connection_request::ReplayWindow;
 use crate::control::PendingRequest;
@@ -51,6 +52,8 @@ pub(super) enum Wake {
     AddressChanged(IpAddr),
     /// The STUN binding changed UDPConnectionRequestAddress or NATDetected (R285).
     UdpAddressChanged(PublishedBinding),
+    /// The XMPP connection has another state.
+    XmppChanged(XmppState),
     /// The ACS requested a session; over UDP with the replay window that now holds (R260, R292, R295).
     ConnectionRequest(Option<ReplayWindow>),
     /// The transfer worker finished a step.
@@ -95,6 +98,7 @@ struct Pending {
 struct ListenerUpdates {
     address: Option<IpAddr>,
     udp_address: Option<PublishedBinding>,
+    xmpp: Option<XmppState>,
     /// True if a connection request was accepted.
     is_session_requested: bool,
     /// The replay window after the latest request over UDP.
@@ -157,6 +161,12 @@ impl Inbox {
     /// Stores the public UDP address and whether there is a NAT.
     pub(super) fn set_udp_address(&self, binding: PublishedBinding) {
         self.store(|pending| pending.listeners.udp_address = Some(binding));
+    }
+
+    /// Stores the state of the XMPP connection.
+    #[cfg(feature = "xmpp")]
+    pub(super) fn set_xmpp(&self, state: XmppState) {
+        self.store(|pending| pending.listeners.xmpp = Some(state));
     }
 
     /// Requests a session; a request over UDP comes with the replay window that keeps copies of it out.
@@ -260,7 +270,10 @@ impl Inbox {
 impl Pending {
     fn is_empty(&self) -> bool {
         let updates = &self.listeners;
-        let has_update = updates.is_session_requested || updates.address.is_some() || updates.udp_address.is_some();
+        let has_update = updates.is_session_requested
+            || updates.address.is_some()
+            || updates.udp_address.is_some()
+            || updates.xmpp.is_some();
         !(self.stop || self.reload || self.network_changed || self.values_changed.is_some() || has_update)
             && self.commands.is_empty()
             && self.steps.is_empty()
@@ -301,11 +314,12 @@ impl Pending {
 impl ListenerUpdates {
     /// The addresses precede the request, so that the session which answers it reports them.
     fn take_wakes(&mut self) -> impl Iterator<Item = Wake> + use<> {
-        let ListenerUpdates { address, udp_address, is_session_requested, replay_window } = std::mem::take(self);
+        let ListenerUpdates { address, udp_address, xmpp, is_session_requested, replay_window } = std::mem::take(self);
         let address = address.map(Wake::AddressChanged);
         let udp_address = udp_address.map(Wake::UdpAddressChanged);
+        let xmpp = xmpp.map(Wake::XmppChanged);
         let request = is_session_requested.then_some(Wake::ConnectionRequest(replay_window));
-        address.into_iter().chain(udp_address).chain(request)
+        address.into_iter().chain(udp_address).chain(xmpp).chain(request)
     }
 }
 

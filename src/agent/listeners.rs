@@ -105,6 +105,17 @@ impl Listeners {
         }
     }
 
+    /// Notes the start and the end of a session.
+    pub(super) fn set_in_session(&self, is_in_session: bool) {
+        self.state.set_in_session(is_in_session);
+    }
+
+    /// Returns the settings and the counters that all ways of a connection request share.
+    #[cfg(feature = "xmpp")]
+    pub(super) fn state(&self) -> &Arc<ListenerState> {
+        &self.state
+    }
+
     /// Returns the instant of the next attempt to open a port.
     pub(super) fn deadline(&self) -> Option<Duration> {
         self.http.retry_at.into_iter().chain(self.udp.retry_at).min()

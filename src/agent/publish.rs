@@ -43,6 +43,7 @@ impl Agent {
             test: self.running_test(),
             next,
             listener_status: self.listeners.listener_status(),
+            xmpp: self.xmpp.state().cloned(),
             events: self.device.state().events.pending().cloned().collect(),
             retry_count: self.device.state().retry_count,
             transfers: self

@@ -111,6 +111,7 @@ impl Agent {
         self.check_identity();
         self.device.note_firmware_changes();
         provided.iter().for_each(|(name, value)| self.device.set_runtime_value(name, value));
+        self.begin_xmpp();
         // Under another root object, the URL has another name and is published anew when the port opens.
         if is_elsewhere || is_other_root {
             self.listeners.close();

@@ -20,6 +20,7 @@ use super::reload::ReloadLog;
 use super::service_reloads::ServiceReloads;
 use super::session_driver::AcsQuirks;
 use super::value_watch::ValueWatch;
+use super::xmpp::XmppLink;
 use super::{Agent, Handles, StoreJournal, TransferWorker, random};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -115,6 +116,7 @@ impl Agent {
             not_before: Duration::ZERO,
             going_down: false,
             listeners: Listeners::new(Arc::clone(&handles.inbox)),
+            xmpp: XmppLink::default(),
             worker,
             tests: super::diagnostics::TestWorker::default(),
             inbox: handles.inbox,
@@ -146,6 +148,7 @@ impl Agent {
     fn begin(&mut self) {
         self.log_overridden_values();
         self.device.republish_udp_address();
+        self.begin_xmpp();
         self.raise_start_events();
         if let Some(why) = self.why_disabled() {
             log::warn!("no session is started: {}", why.reason());

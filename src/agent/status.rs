@@ -13,6 +13,8 @@ mod sessions;
 mod software;
 mod sources;
 mod transfers;
+#[cfg_attr(not(feature = "xmpp"), path = "status/no_xmpp.rs")]
+mod xmpp;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +24,7 @@ use serde_json::Value as Json;
 
 use super::last_session::{LastSession, SessionLog};
 use super::reload::ReloadLog;
+use super::xmpp::XmppState;
 use crate::clock::{Clock, Now};
 use crate::cwmp::device::{DeviceId, SessionTotals};
 use crate::cwmp::event::Event;
@@ -121,6 +124,8 @@ pub(super) struct AgentStatus {
     /// The outcomes of the last operations on software.
     pub(super) ended_software: Vec<(u32, Option<String>)>,
     pub(super) listener_status: ListenerStatus,
+    /// The state of the XMPP connection, if one is configured.
+    pub(super) xmpp: Option<XmppState>,
     pub(super) journal: JournalState,
     pub(super) reloads: ReloadLog,
     pub(super) sources: SourceProblems,
@@ -183,6 +188,7 @@ impl StatusView<'_> {
         self.add_transfers(&mut rows);
         self.add_test(&mut rows);
         self.status.listener_status.add_to(&mut rows);
+        self.add_xmpp(&mut rows);
         self.add_journal(&mut rows);
         self.add_reloads(&mut rows);
         self.add_sources(&mut rows);

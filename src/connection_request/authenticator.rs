@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::AccessSettings;
 use super::http_request::{HeadError, RequestHead};
-use super::limits::{ClientNetwork, Limits, NetworkBuckets, TokenBucket};
+use super::limits::{ClientNetwork, Limits, NetworkBuckets, SharedBucket};
 use super::nonce::{Freshness, Nonces};
 use super::outcome::RequestOutcome;
 use crate::digest::{Algorithm, Authorization, DigestChallenge, equal_in_constant_time, header_text};
@@ -17,7 +17,7 @@ pub(super) struct Authenticator {
     limits: Limits,
     nonces: Nonces,
     opaque: String,
-    accepted: TokenBucket,
+    accepted: SharedBucket,
     accepted_by: NetworkBuckets,
     failures_by: NetworkBuckets,
 }
@@ -34,8 +34,9 @@ pub(super) struct HttpResponse {
 }
 
 impl Authenticator {
-    /// Returns an authenticator whose nonces are made with `secret`, which must be random.
-    pub(super) fn new(limits: Limits, secret: [u8; 28]) -> Authenticator {
+    /// Returns an authenticator whose nonces are made with `secret`, which must be random, and whose requests take their
+    /// tokens from `accepted`.
+    pub(super) fn new(limits: Limits, secret: [u8; 28], accepted: SharedBucket) -> Authenticator {
         let (key, opaque) = secret.split_at(20);
         let mut nonce_key = [0; 20];
         nonce_key.copy_from_slice(key);
@@ -43,7 +44,7 @@ impl Authenticator {
             limits,
             nonces: Nonces::new(nonce_key),
             opaque: opaque.iter().map(|byte| format!("{byte:02x}")).collect(),
-            accepted: TokenBucket::default(),
+            accepted,
             accepted_by: NetworkBuckets::new(limits.accepted_per_network),
             failures_by: NetworkBuckets::new(limits.failures_per_network),
         }

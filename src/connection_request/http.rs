@@ -53,11 +53,12 @@ impl HttpListener {
         let address = listener.local_addr()?;
         let mut secret = [0; 28];
         OsRng.try_fill_bytes(&mut secret).map_err(|error| io::Error::other(error.to_string()))?;
+        let authenticator = Authenticator::new(limits, secret, state.accepted.clone());
         let thread = PollThread::start("http", |_| HttpThread {
             listener,
             limits,
             state,
-            authenticator: Authenticator::new(limits, secret),
+            authenticator,
             on_accepted,
             connections: Vec::new(),
             paused_until: None,

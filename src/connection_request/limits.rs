@@ -1,6 +1,7 @@
 //! The limits of the listeners: connections, times, and the rates of accepted requests and of failures.
 
 use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// The limits of the HTTP listener.
@@ -14,7 +15,7 @@ pub struct Limits {
     pub head_time: Duration,
     /// The time from the start of a connection to its final response.
     pub connection_time: Duration,
-    /// The rate of accepted requests from all networks together (R264).
+    /// The rate of accepted requests from all networks and over all transports together (R264).
     pub accepted: Rate,
     /// The rate of accepted requests from one network (R264).
     pub accepted_per_network: Rate,
@@ -71,6 +72,17 @@ impl TokenBucket {
 
     fn is_recovered(&self, now: Duration) -> bool {
         self.recovered_at <= now
+    }
+}
+
+/// The tokens for accepted requests, which all listeners take from one bucket (R264).
+#[derive(Clone, Debug, Default)]
+pub(super) struct SharedBucket(Arc<Mutex<TokenBucket>>);
+
+impl SharedBucket {
+    /// Takes a token. Returns false if there is none.
+    pub(super) fn take(&self, rate: Rate, now: Duration) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take(rate, now)
     }
 }
 

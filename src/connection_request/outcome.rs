@@ -9,7 +9,7 @@ pub enum RequestOutcome {
     Accepted,
     /// A request without credentials got a challenge, the usual first half of an accepted one (401).
     Challenged,
-    /// Wrong credentials, or no digest (401).
+    /// Wrong credentials, or over HTTP no digest (401).
     Unauthorized,
     /// Right credentials for a nonce that has expired or comes from an earlier run (401).
     Stale,
@@ -37,6 +37,10 @@ pub enum RequestOutcome {
     WrongUsername,
     /// The `sig` does not match, or there is no password.
     WrongSignature,
+    /// The sender is not in ConnReqAllowedJabberIDs (R298).
+    NotAllowed,
+    /// A session runs (R299).
+    InSession,
 }
 
 use RequestOutcome::*;
@@ -70,15 +74,27 @@ const UDP: &[(RequestOutcome, &str)] = &[
     (RateLimited, "rateLimited"),
 ];
 
+/// The outcomes over XMPP, in the same way.
+#[cfg(feature = "xmpp")]
+const XMPP: &[(RequestOutcome, &str)] = &[
+    (Accepted, "accepted"),
+    (NotAllowed, "notAllowed"),
+    (Unauthorized, "unauthorized"),
+    (InSession, "inSession"),
+    (RateLimited, "rateLimited"),
+];
+#[cfg(not(feature = "xmpp"))]
+const XMPP: &[(RequestOutcome, &str)] = &[];
+
 impl RequestOutcome {
     /// Returns the name in the status.
     pub fn name(self) -> &'static str {
-        HTTP.iter().chain(UDP).find(|(outcome, _)| *outcome == self).map_or("", |(_, name)| name)
+        HTTP.iter().chain(UDP).chain(XMPP).find(|(outcome, _)| *outcome == self).map_or("", |(_, name)| name)
     }
 }
 
 /// The number of outcomes: one more than the index of the last.
-const COUNT: usize = WrongSignature as usize + 1;
+const COUNT: usize = InSession as usize + 1;
 
 /// The number of requests for each outcome. Counting needs no lock. The counters have 32 bits because MIPS has no wider
 /// atomics; they wrap around.
@@ -98,6 +114,12 @@ impl OutcomeCounters {
     /// Returns counters at zero for the UDP listener.
     pub(super) fn udp() -> OutcomeCounters {
         OutcomeCounters { listed: UDP, counts: Default::default() }
+    }
+
+    /// Returns counters at zero for requests over XMPP.
+    #[cfg(feature = "xmpp")]
+    pub(super) fn xmpp() -> OutcomeCounters {
+        OutcomeCounters { listed: XMPP, counts: Default::default() }
     }
 
     /// Counts one outcome.

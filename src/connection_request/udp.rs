@@ -18,7 +18,7 @@ use std::time::Duration;
 use rand::RngCore;
 use rand::rngs::OsRng;
 
-use super::limits::{Rate, TokenBucket};
+use super::limits::Rate;
 use super::outcome::RequestOutcome;
 use super::resolver::Resolver;
 use super::udp_request::{ReplayWindow, UdpRequest};
@@ -107,7 +107,6 @@ impl UdpListener {
                 credentials: state.settings(),
                 state,
                 replay,
-                accepted: TokenBucket::default(),
                 rate,
                 on_event,
                 binding: Binding::new(),
@@ -171,7 +170,6 @@ struct UdpThread<R> {
     replay: ReplayWindow,
     /// The credentials at the time of the last request.
     credentials: Arc<AccessSettings>,
-    accepted: TokenBucket,
     rate: Rate,
     on_event: R,
     binding: Binding,
@@ -356,7 +354,7 @@ impl<R: Fn(UdpEvent)> UdpThread<R> {
         let accepted = UdpRequest::parse(datagram).and_then(|request| self.replay.accept(&request, &settings));
         match accepted {
             // The limit comes after the signature, so that forged requests cannot use up the tokens of the ACS (R264).
-            Ok(()) if self.accepted.take(self.rate, now) => RequestOutcome::Accepted,
+            Ok(()) if self.state.accepted.take(self.rate, now) => RequestOutcome::Accepted,
             Ok(()) => RequestOutcome::RateLimited,
             Err(refused) => refused,
         }

@@ -29,6 +29,8 @@ mod sources;
 mod state;
 mod transfers;
 mod unfinished;
+#[cfg(feature = "xmpp")]
+mod xmpp;
 
 use serde_json::Value as Json;
 

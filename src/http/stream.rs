@@ -9,6 +9,8 @@ use super::io_limits::IoLimits;
 use super::tcp::{Readiness, Tcp, http_error};
 use super::tls_settings::TlsSettings;
 use crate::socket_options::SocketOptions;
+#[cfg(feature = "xmpp")]
+use crate::url::Host;
 use crate::url::Url;
 
 #[cfg(feature = "tls")]
@@ -81,7 +83,7 @@ pub enum Stream {
 
 impl Stream {
     /// Sends header and body, in one write to the socket if the system takes both.
-    pub(super) fn send(&mut self, head: &[u8], body: &[u8]) -> Result<(), HttpError> {
+    pub(crate) fn send(&mut self, head: &[u8], body: &[u8]) -> Result<(), HttpError> {
         // Two writes would wait for each other by Nagle's algorithm and delayed acknowledgements, up to 40 ms each time.
         match self {
             Stream::Plain(tcp) => write_all(tcp, head, body).map_err(http_error),
@@ -91,12 +93,30 @@ impl Stream {
     }
 
     /// Waits for bytes and returns their number; 0 once the server has closed the stream.
-    pub(super) fn receive(&mut self, buffer: &mut [u8]) -> Result<usize, HttpError> {
+    pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> Result<usize, HttpError> {
         match self {
             Stream::Plain(tcp) => tcp.read(buffer).map_err(http_error),
             #[cfg(feature = "tls")]
             Stream::Tls(tls) => tls.read(buffer).map_err(http_error),
         }
+    }
+
+    /// Receives as [`Stream::receive`] does, without waiting; `None` if no bytes are there.
+    #[cfg(feature = "xmpp")]
+    pub(crate) fn try_receive(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, HttpError> {
+        match self {
+            Stream::Plain(tcp) if tcp.peek() == Readiness::Idle => Ok(None),
+            Stream::Plain(tcp) => tcp.read(buffer).map(Some).map_err(http_error),
+            Stream::Tls(tls) => tls.try_read(buffer).map_err(http_error),
+        }
+    }
+
+    /// Sets up TLS on an open stream. The certificate of the server is checked against `host`, as that of the ACS is.
+    #[cfg(feature = "xmpp")]
+    pub(crate) fn secure(self, host: &Host, settings: &TlsSettings, clock_is_set: bool) -> Result<Stream, HttpError> {
+        let Stream::Plain(tcp) = self else { return Ok(self) };
+        let stream = TlsClient::load(settings, clock_is_set)?.handshake(host, tcp)?;
+        Ok(Stream::Tls(Box::new(stream)))
     }
 
     /// Returns the state of the stream without waiting.
@@ -109,7 +129,7 @@ impl Stream {
     }
 
     /// Begins a new phase, as [`Tcp::begin`] does.
-    pub(super) fn begin(&mut self, phase: &'static str, limit: Duration) {
+    pub(crate) fn begin(&mut self, phase: &'static str, limit: Duration) {
         self.tcp_mut().begin(phase, limit);
     }
 

@@ -11,6 +11,8 @@
 use std::io::{self, IoSlice, Read, Write};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+#[cfg(feature = "xmpp")]
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use rand::RngCore;
@@ -143,6 +145,13 @@ impl Tcp {
         let _ = sockopt::set_socket_send_buffer_size(&self.socket, bytes / 2);
     }
 
+    /// Ends the connection once the peer has acknowledged nothing for so long. The default of Linux is some 15 minutes.
+    #[cfg(feature = "xmpp")]
+    pub(crate) fn fail_unacknowledged(&self, limit: Duration) {
+        // A failure only leaves the default.
+        let _ = sockopt::set_tcp_user_timeout(&self.socket, u32::try_from(limit.as_millis()).unwrap_or(u32::MAX));
+    }
+
     /// Begins a new phase, which may last for `limit` in all; `phase` completes "timed out while …".
     pub(super) fn begin(&mut self, phase: &'static str, limit: Duration) {
         self.phase = phase;
@@ -230,6 +239,13 @@ impl Tcp {
                 done => return Ok(done?),
             }
         }
+    }
+}
+
+#[cfg(feature = "xmpp")]
+impl AsFd for Tcp {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 

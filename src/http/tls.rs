@@ -146,17 +146,41 @@ impl TlsStream {
     /// A connection that ends without that notice, since an attacker may have cut it.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            match self.tls.reader().read(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                done => return done,
+            match self.read_decrypted(buffer)? {
+                Some(length) => return Ok(length),
+                None => self.receive_records()?,
             }
-            // rustls may have to respond to a key update. Without the flush, the server would wait for the response and
-            // we for the server.
-            self.flush()?;
-            self.tls.read_tls(&mut self.tcp)?;
-            let broken = |error| io::Error::other(HttpError::Tls(self.ends.failure(&error)));
-            self.tls.process_new_packets().map_err(broken)?;
         }
+    }
+
+    /// Reads decrypted bytes as [`TlsStream::read`] does, without waiting; `None` if there are none.
+    #[cfg(feature = "xmpp")]
+    pub(super) fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        loop {
+            match self.read_decrypted(buffer)? {
+                Some(length) => return Ok(Some(length)),
+                None if self.tcp.peek() == Readiness::Idle => return Ok(None),
+                None => self.receive_records()?,
+            }
+        }
+    }
+
+    /// Returns the number of bytes that were read; `None` if all that has arrived was read before.
+    fn read_decrypted(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        match self.tls.reader().read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            done => done.map(Some),
+        }
+    }
+
+    /// Waits for records and decrypts them.
+    fn receive_records(&mut self) -> io::Result<()> {
+        // rustls may have to respond to a key update. Without the flush, the server would wait for the response and
+        // we for the server.
+        self.flush()?;
+        self.tls.read_tls(&mut self.tcp)?;
+        let broken = |error| io::Error::other(HttpError::Tls(self.ends.failure(&error)));
+        self.tls.process_new_packets().map(drop).map_err(broken)
     }
 
     /// Returns the state of the stream without waiting.

@@ -66,3 +66,5 @@ mod transfers;
 mod udp_wake_up;
 mod under_attack;
 mod wake_up;
+#[cfg(feature = "xmpp")]
+mod xmpp;

@@ -483,7 +483,7 @@ fn openwrt_makefile() {
     assert!(shown.starts_with(&format!("cpe-agent {}\n", version())), "{shown}");
     // A gateway has no use for `replay`.
     assert!(
-        shown.contains("--bin cpe-agent --no-default-features --features sources,dhcp,diagnostics,tls,doctor"),
+        shown.contains("--bin cpe-agent --no-default-features --features sources,dhcp,diagnostics,tls,xmpp,doctor"),
         "{shown}"
     );
     assert!(!make("show", "CONFIG_CPE_AGENT_TLS=").contains("--features tls"));
@@ -542,7 +542,7 @@ fn buildroot_makefile() {
     let shown = make("show", &["BR2_PACKAGE_CPE_AGENT_TLS=y"]);
     assert!(shown.starts_with("git file:///"), "{shown}");
     assert!(
-        shown.contains("--no-default-features --features sources,dhcp,diagnostics --features tls,doctor"),
+        shown.contains("--no-default-features --features sources,dhcp,diagnostics --features tls,xmpp,doctor"),
         "{shown}"
     );
     assert!(!make("show", &[]).contains("--features tls"));

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 
 use super::format_span;
 use super::rows::{StatusRows, object};
@@ -52,20 +52,24 @@ fn add_listener(
     listening: Option<SocketAddr>,
     counters: &OutcomeCounters,
 ) {
-    let mut all = Map::new();
-    for (name, count) in counters.all() {
-        all.insert(name.to_owned(), count.into());
-    }
-    let json = object([("listening", address_json(listening)), ("counters", Json::Object(all))]);
-    // The text leaves out the outcomes that have not occurred; there are up to eleven.
-    let occurred = counters.all().filter(|(_, count)| *count > 0);
-    let counts: Vec<String> = occurred.map(|(name, count)| format!("{count} {}", in_words(name))).collect();
-    let counts = if counts.is_empty() { "none yet".into() } else { counts.join(", ") };
+    let json = object([("listening", address_json(listening)), ("counters", outcomes_json(counters))]);
+    let counts = outcomes_text(counters);
     let text = match listening {
         Some(address) => format!("{address}: {counts}"),
         None => format!("port closed: {counts}"),
     };
     rows.add(key, label, json, text);
+}
+
+pub(super) fn outcomes_json(counters: &OutcomeCounters) -> Json {
+    Json::Object(counters.all().map(|(name, count)| (name.to_owned(), count.into())).collect())
+}
+
+/// Returns the outcomes that have occurred: there are up to eleven.
+pub(super) fn outcomes_text(counters: &OutcomeCounters) -> String {
+    let occurred = counters.all().filter(|(_, count)| *count > 0);
+    let counts: Vec<String> = occurred.map(|(name, count)| format!("{count} {}", in_words(name))).collect();
+    if counts.is_empty() { "none yet".into() } else { counts.join(", ") }
 }
 
 fn add_stun(rows: &mut StatusRows, status: &StunStatus) {
@@ -129,7 +133,7 @@ fn add_binding_lines(rows: &mut StatusRows, status: &StunStatus, local: SocketAd
     rows.add_line("  traffic", traffic);
 }
 
-fn address_json(address: Option<SocketAddr>) -> Json {
+pub(super) fn address_json(address: Option<SocketAddr>) -> Json {
     address.map(|address| address.to_string()).into()
 }
 

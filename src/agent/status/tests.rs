@@ -56,6 +56,7 @@ fn failed() -> AgentStatus {
         software: Vec::new(),
         ended_software: Vec::new(),
         listener_status: ListenerStatus { http: Some(([0, 0, 0, 0], 7547).into()), ..ListenerStatus::default() },
+        xmpp: None,
         journal: JournalState { directory: "/var/lib/cpe-agent".into(), durable: true, error: None, notices: vec![] },
         reloads: ReloadLog::default(),
         sources: SourceProblems::default(),

@@ -21,7 +21,12 @@ impl Scene {
 
     fn with(limits: Limits) -> Scene {
         let settings = AccessSettings { username: "acs".into(), password: "secret".into(), path: "/right".into() };
-        Scene { authenticator: Authenticator::new(limits, [3; 28]), settings, source: "192.0.2.1", now: NOW }
+        Scene {
+            authenticator: Authenticator::new(limits, [3; 28], SharedBucket::default()),
+            settings,
+            source: "192.0.2.1",
+            now: NOW,
+        }
     }
 
     fn asks(&mut self, request_line: &str, authorization: Option<&str>) -> HttpResponse {

@@ -130,6 +130,18 @@ pub(crate) mod parameter {
     /// The maximum time between two STUN requests, in seconds, -1 for none (R282).
     pub(crate) const STUN_MAXIMUM_PERIOD: &str = "STUNMaximumKeepAlivePeriod";
 
+    /// The XMPP connection over which requests come (R297).
+    #[cfg(feature = "xmpp")]
+    pub(crate) const XMPP_CONNECTION: &str = "ConnReqXMPPConnection";
+    /// The senders of requests over it; empty for all (R298).
+    #[cfg(feature = "xmpp")]
+    pub(crate) const ALLOWED_JABBER_IDS: &str = "ConnReqAllowedJabberIDs";
+    /// The address of the agent on that connection, published by the agent (R300).
+    pub(crate) const JABBER_ID: &str = "ConnReqJabberID";
+    /// The ways of a connection request, published by the agent (R301).
+    #[cfg(feature = "xmpp")]
+    pub(crate) const REQUEST_METHODS: &str = "SupportedConnReqMethods";
+
     // Gateway association (Annex F).
 
     /// The number of devices on the LAN that belong to TR-069 (R339).
@@ -158,8 +170,12 @@ pub(crate) mod parameter {
 }
 
 /// The parameters that the agent publishes; the ACS and the journal never set them.
-pub(super) const PUBLISHED: [&str; 3] =
-    [parameter::CONNECTION_REQUEST_URL, parameter::UDP_CONNECTION_REQUEST_ADDRESS, parameter::NAT_DETECTED];
+pub(super) const PUBLISHED: [&str; 4] = [
+    parameter::CONNECTION_REQUEST_URL,
+    parameter::UDP_CONNECTION_REQUEST_ADDRESS,
+    parameter::NAT_DETECTED,
+    parameter::JABBER_ID,
+];
 
 /// Returns the full name of a parameter of the ManagementServer object.
 pub(crate) fn full_name(tree: &Tree, parameter: &str) -> String {

@@ -55,6 +55,8 @@ pub struct DeviceState {
     pub reported: BTreeMap<String, u32>,
     /// The last published values of UDPConnectionRequestAddress and NATDetected.
     pub udp_address: PublishedAddress,
+    /// The last value of ConnReqJabberID: the address stays while the connection is opened again, also by a restart (R300).
+    pub jabber_id: String,
     /// `ts` and `id` of the last UDP connection request since the device booted. A copy of that request is rejected,
     /// even after a restart of the agent (R292).
     pub last_udp_request: Option<(u64, u64)>,
@@ -235,6 +237,9 @@ impl DeviceState {
             "natDetected": self.udp_address.nat_detected,
             "lastUdpRequest": self.last_udp_request,
         });
+        if !self.jabber_id.is_empty() {
+            json["jabberId"] = self.jabber_id.as_str().into();
+        }
         if self.discovered != Discovered::default() {
             json["dhcp"] = self.discovered.to_json();
         }
@@ -280,6 +285,7 @@ impl DeviceState {
                 address: text("udpAddress").unwrap_or_default(),
                 nat_detected: flag("natDetected"),
             },
+            jabber_id: text("jabberId").unwrap_or_default(),
             last_udp_request: match last_udp_request {
                 Some([timestamp, id]) => timestamp.as_u64().zip(id.as_u64()),
                 _ => None,

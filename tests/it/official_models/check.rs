@@ -10,8 +10,9 @@ use super::xml;
 pub(crate) type Node = Map<String, Value>;
 
 /// The parameters whose range is narrower than in the official model: parameter, member, reason.
-const NARROWER: [(&str, &str, &str); 5] = [
+const NARROWER: [(&str, &str, &str); 6] = [
     ("ManagementServer.HTTPCompression", "enum", "HTTPCompressionSupported is empty"),
+    ("XMPP.Connection.{i}.ServerConnectAlgorithm", "enum", "WebSocket is not supported"),
     ("WiFi.AccessPoint.{i}.Security.ModeEnabled", "enum", "WEP, WPA and RADIUS are not offered"),
     ("DownloadDiagnostics.NumberOfConnections", "max", "DownloadDiagnosticMaxConnections"),
     ("UploadDiagnostics.NumberOfConnections", "max", "UploadDiagnosticsMaxConnections"),

@@ -27,7 +27,7 @@ pub(crate) struct Parameter {
     pub(crate) notify: Option<String>,
     pub(crate) reference: Option<String>,
     pub(crate) targets: Vec<String>,
-    /// The sibling that lists the supported values, and the value that stands for none of them.
+    /// The parameter that lists the supported values, and the value that stands for none of them.
     choice_of: Option<(String, Option<String>)>,
 }
 
@@ -132,7 +132,8 @@ fn facets(out: &mut Parameter, path: &str, node: Node) {
     }
     if let Some(choice) = child(node, "enumerationRef") {
         let null = choice.attribute("nullValue").map(str::to_owned);
-        out.choice_of = Some((attribute(choice, "targetParam"), null));
+        let target = absolute(path, &attribute(choice, "targetParam"));
+        out.choice_of = Some((target.trim_end_matches('.').to_owned(), null));
     }
 }
 
@@ -174,18 +175,18 @@ fn absolute(path: &str, target: &str) -> String {
 
 /// Gives a parameter that chooses from a list of supported values the enumeration of that list.
 fn resolve_choices(objects: &mut Model) {
-    for object in objects.values_mut() {
-        let siblings = object.parameters.clone();
-        for parameter in object.parameters.values_mut() {
-            let Some((target, null)) = parameter.choice_of.take() else {
-                continue;
-            };
-            let Some(target) = siblings.get(&target) else {
-                continue;
-            };
-            if !target.enumeration.is_empty() {
-                parameter.enumeration = null.into_iter().chain(target.enumeration.clone()).collect();
-            }
+    let values = |(path, object): (&String, &Object)| {
+        let named =
+            object.parameters.iter().map(|(name, parameter)| (format!("{path}{name}"), parameter.enumeration.clone()));
+        named.collect::<Vec<_>>()
+    };
+    let known: BTreeMap<String, Vec<String>> = objects.iter().flat_map(values).collect();
+    for parameter in objects.values_mut().flat_map(|object| object.parameters.values_mut()) {
+        let Some((target, null)) = parameter.choice_of.take() else {
+            continue;
+        };
+        if let Some(values) = known.get(&target).filter(|values| !values.is_empty()) {
+            parameter.enumeration = null.into_iter().chain(values.clone()).collect();
         }
     }
 }

@@ -108,6 +108,17 @@ impl Authority {
         files
     }
 
+    /// Writes `server.pem` and `server.key` for a server of these names.
+    pub fn server_files(&self, names: &[&str], directory: &Path) -> (PathBuf, PathBuf) {
+        let mut params = params(names, "the server");
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let (certificate, key) = self.sign(&params);
+        let files = (directory.join("server.pem"), directory.join("server.key"));
+        std::fs::write(&files.0, certificate.pem()).expect("server.pem can be written");
+        std::fs::write(&files.1, key.serialize_pem()).expect("server.key can be written");
+        files
+    }
+
     fn sign(&self, params: &CertificateParams) -> (rcgen::Certificate, KeyPair) {
         let key = KeyPair::generate().expect("a key pair");
         let certificate = params.signed_by(&key, &self.issuer).expect("a signed certificate");
@@ -185,7 +196,7 @@ impl ServerTls {
         self
     }
 
-    pub(super) fn config(&self) -> Arc<ServerConfig> {
+    pub fn config(&self) -> Arc<ServerConfig> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(if self.is_tls12 { ONLY_TLS12 } else { ALL_VERSIONS })

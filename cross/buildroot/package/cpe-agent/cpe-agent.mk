@@ -16,7 +16,7 @@ CPE_AGENT_LICENSE_FILES = LICENSE
 # A gateway has no use for the command `replay`.
 CPE_AGENT_FEATURES = --no-default-features --features sources,dhcp,diagnostics
 ifeq ($(BR2_PACKAGE_CPE_AGENT_TLS),y)
-CPE_AGENT_FEATURES += --features tls,doctor
+CPE_AGENT_FEATURES += --features tls,xmpp,doctor
 endif
 CPE_AGENT_CARGO_BUILD_OPTS = --bin cpe-agent $(CPE_AGENT_FEATURES)
 CPE_AGENT_CARGO_INSTALL_OPTS = --bin cpe-agent $(CPE_AGENT_FEATURES)

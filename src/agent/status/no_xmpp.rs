@@ -1,0 +1,12 @@
+//! The place of `xmpp.rs` in a build without the feature.
+
+use super::StatusView;
+use super::rows::StatusRows;
+
+impl StatusView<'_> {
+    pub(super) fn add_xmpp(&self, _: &mut StatusRows) {
+        if let Some(state) = &self.status.xmpp {
+            match *state {}
+        }
+    }
+}
