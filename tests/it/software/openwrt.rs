@@ -7,7 +7,10 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
+use super::gateway::{change, operation, results};
 use crate::support::skip::skip_for_lack_of;
+use crate::support::{FileServer, FileServerOptions, FileSpec};
+use crate::transfers::{TransferGateway, until};
 
 /// The UUID of version 5 of `htop.openwrt.org` in the namespace of domain names, by Python's `uuid`.
 const HTOP: &str = "99308af0-1d2d-565b-a692-0241840a1e9a";
@@ -228,4 +231,72 @@ fn init_scripts_are_execution_units() {
         ("23.05.3".into(), "60000".into())
     );
     assert_eq!(router.runs(&["paint"], &[], "").0, 64);
+}
+
+/// The shipped overlay with its program: the ACS installs a package, reads it in the tables, starts its init script and removes it.
+#[test]
+fn the_shipped_overlay_installs_a_package() {
+    let Some(router) = Router::new("opkg") else { return };
+    // A program of a source and an action alike has no environment of the router: a wrapper gives it.
+    let wrapper = router.at("software");
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("cross/openwrt/files/cpe-agent.software");
+    let script = format!(
+        "#!/bin/sh\nPATH={}:$PATH CPE_AGENT_ROOT={} exec busybox ash {} \"$@\"\n",
+        router.at("bin").display(),
+        router.root.path().display(),
+        program.display()
+    );
+    fs::write(&wrapper, script).expect("a file");
+    fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).expect("rights");
+    let shipped = fs::read_to_string(crate::gateway::model_file("openwrt-software.json")).expect("the overlay");
+    let overlay = shipped.replace("/usr/libexec/cpe-agent-software", wrapper.to_str().expect("text"));
+    fs::write(router.at("overlay.json"), overlay).expect("a file");
+    let files = FileServer::start(FileServerOptions::new());
+    files.serves("/htop.ipk", FileSpec::file(*b"name=htop\nversion=3.2-1\n"));
+    let gateway = TransferGateway::with(files, "\"reboot\": [\"true\"]", |builder, _| {
+        builder.data_model("data-model/software.json").data_model(router.at("overlay.json"))
+    });
+    let url = gateway.files.url("/htop.ipk");
+    let reported = |operations: &[String]| {
+        gateway.agent.succeeds(&["inform"]);
+        loop {
+            let (inform, _, mut session) = gateway.acs.next_session();
+            if inform.has_event("2 PERIODIC") {
+                session.succeeds(&change(operations, "k"));
+                session.end_session();
+                break;
+            }
+            session.end_session();
+        }
+        loop {
+            let (_, requests, mut session) = gateway.acs.next_session();
+            session.end_session();
+            if let [report] = &requests[..] {
+                return results(report).pop().expect("a result");
+            }
+        }
+    };
+    let place = ("ExecutionEnvRef", "Device.SoftwareModules.ExecEnv.1.");
+    let installed = reported(&[operation("Install", &[("URL", &url), place])]);
+    assert_eq!((installed.code, installed.uuid.as_str(), installed.version.as_str()), (0, HTOP, "3.2-1"));
+    assert_eq!(installed.unit, "Device.SoftwareModules.DeploymentUnit.1");
+    assert_eq!(installed.services, "Device.SoftwareModules.ExecutionUnit.1");
+    let value = |name: &str| gateway.agent.value(&format!("Device.SoftwareModules.{name}"));
+    for (name, expected) in [
+        ("ExecEnv.1.Version", "23.05.3"),
+        ("ExecEnv.1.AvailableMemory", "20000"),
+        ("DeploymentUnit.1.URL", &url),
+        ("DeploymentUnit.1.Resolved", "true"),
+        ("DeploymentUnit.1.ExecutionEnvRef", "Device.SoftwareModules.ExecEnv.1"),
+        ("ExecutionUnit.1.EUID", "openwrt-htop"),
+        ("ExecutionUnit.1.ExecutionFaultCode", "NoFault"),
+        ("ExecutionUnit.1.Status", "Idle"),
+    ] {
+        assert_eq!(value(name), expected, "{name}");
+    }
+    let unit = "Device.SoftwareModules.ExecutionUnit.1";
+    gateway.agent.succeeds(&["set", &format!("{unit}.RequestedState=Active"), &format!("{unit}.AutoStart=true")]);
+    until("the unit", || router.at("etc/init.d/htop.on").exists() && router.at("etc/init.d/htop.en").exists());
+    assert_eq!(reported(&[operation("Uninstall", &[("UUID", HTOP), place])]).code, 0);
+    assert_eq!(value("DeploymentUnitNumberOfEntries"), "0");
 }

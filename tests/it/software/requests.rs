@@ -62,6 +62,29 @@ fn the_method_follows_the_action() {
     assert_eq!(gateway.report()[0].code, 9028);
 }
 
+/// `check` warns of the objects without the action, and of the action without them.
+#[test]
+fn check_warns_of_one_without_the_other() {
+    let place = tempfile::tempdir().expect("a directory");
+    let overlay = place.path().join("overlay.json");
+    std::fs::write(&overlay, r#"{ "actions": { "software": { "run": ["true"] } } }"#).expect("a file");
+    let warns = |further: &[&std::path::Path]| {
+        let mut check = std::process::Command::new(env!("CARGO_BIN_EXE_cpe-agent"));
+        check.args(["check", "--data-model"]).arg(crate::gateway::model_file("tr-181.json"));
+        for file in further {
+            check.arg("--data-model").arg(file);
+        }
+        let output = check.output().expect("cpe-agent starts");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        [text.contains("has no action `software`"), text.contains("in which the ACS reads the units")]
+    };
+    let objects = crate::gateway::model_file("software.json");
+    assert_eq!(warns(&[]), [false, false]);
+    assert_eq!(warns(&[&objects]), [true, false]);
+    assert_eq!(warns(&[&overlay]), [false, true]);
+    assert_eq!(warns(&[&objects, &overlay]), [false, false]);
+}
+
 /// R352: the unit is found by its UUID, its version or its URL, and the environment by its path.
 #[test]
 fn units_and_environments_are_found() {
