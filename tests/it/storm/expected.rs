@@ -125,6 +125,9 @@ pub(crate) const TR_098: StormModel = StormModel {
     ],
 };
 
+/// The begin of the alias that the CPE gives to a new instance; its number follows.
+const ALIAS: &str = "cpe-";
+
 /// A request that changes the gateway.
 #[derive(Clone, Debug)]
 pub(crate) enum Change {
@@ -269,7 +272,11 @@ impl ExpectedModel {
                 let Some(instance) = new else { return false };
                 assert!(self.given.insert(instance.to_owned()), "{instance} is given a second time"); // R218
                 let template = &self.templates[self.table_of(table)];
-                let inside = template.iter().map(|(name, value)| (format!("{instance}{name}"), value.clone()));
+                let value_of = |name: &str, value: &str| match name == "Alias" && value.starts_with(ALIAS) {
+                    true => format!("{ALIAS}{}", instance[table.len()..].trim_end_matches('.')),
+                    false => value.to_owned(),
+                };
+                let inside = template.iter().map(|(name, value)| (format!("{instance}{name}"), value_of(name, value)));
                 self.values.extend(inside.collect::<Values>()); // R215
                 self.count(table, 1);
                 self.set_key(key);
