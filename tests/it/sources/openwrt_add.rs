@@ -506,6 +506,10 @@ const REFUSED: &[&[(&str, &str)]] = &[
     &[("Firewall.Chain.1.Rule.10.DestPortRangeMax", "80")],
     &[("NAT.PortMapping.1.Interface", "Device.IP.Interface.5")],
     &[("NAT.PortMapping.1.ExternalPortEndRange", "70")],
+    // One option, of which the device has one of the two values already.
+    &[("WiFi.SSID.1.Enable", "false"), ("WiFi.AccessPoint.1.Enable", "true")],
+    &[("WiFi.AccessPoint.1.Enable", "true"), ("WiFi.SSID.1.Enable", "false")],
+    &[("WiFi.AccessPoint.1.Enable", "false"), ("WiFi.SSID.1.Enable", "true")],
 ];
 
 /// R164, R168: values that share an option, or need several, change their lines alone.

@@ -79,6 +79,21 @@ impl<'t> RefreshWalk<'t> {
         }
     }
 
+    /// Refuses the values that the device has already, and that another value of the request would change (R168).
+    pub(super) fn refuse_overwritten(&mut self) {
+        let Some(writes) = self.writes.as_mut().filter(|writes| !writes.pending.is_empty()) else { return };
+        for part in std::mem::take(&mut writes.present) {
+            self.stand_at(&part);
+            let Ok(text) = self.field_text(part.field) else { continue };
+            if !self.value(part.field, part.spec, text.as_deref()).is_ok_and(|read| part.is_value(&read))
+                && let Some(writes) = &mut self.writes
+                && let Some((_, way)) = writes.ways.iter_mut().find(|(at, _)| *at == part.at)
+            {
+                *way = Planned::Unfit("another value of the request changes the same setting".to_owned());
+            }
+        }
+    }
+
     fn stand_at(&mut self, part: &Part<'t>) {
         (self.name, self.above) = (part.name.clone(), part.above.clone());
     }

@@ -34,6 +34,8 @@ pub(super) struct WriteWalk<'t> {
     pub(super) pending: Vec<(Place, Option<String>)>,
     /// The values that are parts of texts: their ways follow from the texts of all others.
     pub(super) parts: Vec<Part<'t>>,
+    /// The values that the device has already. Another value of the request may take their text away.
+    pub(super) present: Vec<Part<'t>>,
 }
 
 impl Tree {
@@ -44,9 +46,11 @@ impl Tree {
         let wanted = Wanted::values(values.iter().map(|(name, _)| (*name).to_owned()).collect());
         let mut walk = RefreshWalk::new(self, bindings, &wanted, answers, Mode::SameInstances);
         walk.readings = Some(Vec::new());
-        walk.writes = Some(WriteWalk { values, ways: Vec::new(), pending: Vec::new(), parts: Vec::new() });
+        walk.writes =
+            Some(WriteWalk { values, ways: Vec::new(), pending: Vec::new(), parts: Vec::new(), present: Vec::new() });
         walk.walk();
         walk.plan_parts();
+        walk.refuse_overwritten();
         walk.writes.map(|writes| writes.ways).unwrap_or_default()
     }
 }
@@ -76,15 +80,19 @@ impl<'t> RefreshWalk<'t> {
             self.target(&path.table);
             self.look_at_names(path);
         }
+        let part = Part { at, field, spec, value, name: self.name.clone(), above: self.above.clone() };
         if field.is_part() {
-            let part = Part { at, field, spec, value, name: self.name.clone(), above: self.above.clone() };
             self.writes.iter_mut().for_each(|writes| writes.parts.push(part.clone()));
             return;
         }
         let planned = self.way(field, spec, value).unwrap_or_else(|planned| planned);
         let Some(writes) = &mut self.writes else { return };
-        if let Planned::Write(planned) = &planned {
-            writes.pending.extend(planned.iter().map(|write| (write.place.clone(), write.text.clone())));
+        match &planned {
+            Planned::Write(planned) => {
+                writes.pending.extend(planned.iter().map(|write| (write.place.clone(), write.text.clone())));
+            }
+            Planned::Present(_) => writes.present.push(part),
+            Planned::Unfit(_) | Planned::Failed(_) => {}
         }
         writes.ways.push((at, planned));
     }
