@@ -15,6 +15,7 @@ use super::recovery::set_all;
 use super::{Author, Confirmation, Device, DeviceState, JournalError, Sources, StagedFile, Unfinished};
 use crate::clock::Now;
 use crate::cwmp::fault::{Fault, FaultCode, ParameterFault};
+use crate::cwmp::software::UnitQueueFull;
 use crate::foreign_text::Quoted;
 use crate::model::change::Change;
 use crate::model::source::uci::Identity;
@@ -94,7 +95,11 @@ impl Device {
         let is_bound =
             |change: &Change| matches!(change, Change::Set(name, _) if self.tree.schema().is_bound_parameter(name));
         // R170, R355: an execution unit starts or stops after the session.
-        let is_owed = changes.iter().any(|change| self.requests_state(change.name()));
+        let requests = changes.iter().filter(|change| self.requests_state(change.name())).count();
+        let is_owed = requests > 0;
+        if is_owed && !self.state.units.has_room(requests) {
+            return Err(Fault::because(FaultCode::ResourcesExceeded, UnitQueueFull.to_string()));
+        }
         let (bound, kept): (Vec<Change>, Vec<Change>) = changes.into_iter().partition(is_bound);
         if bound.is_empty() {
             return Ok(Changed { notify: self.apply_kept(kept, author, now)?, is_owed });

@@ -58,7 +58,8 @@ impl UnitQueue {
     pub const CAPACITY: usize = 32;
 
     /// Adds a request. An operation that cannot be executed comes with its failure, which becomes its result. Returns the number of
-    /// the request.
+    /// the request. The oldest reports of local commands make room, so that an ACS that never confirms one cannot stop all
+    /// operations.
     ///
     /// # Errors
     /// There is no room for all of the operations; then none is accepted.
@@ -68,9 +69,13 @@ impl UnitQueue {
         operations: Vec<(Operation, Option<Failure>)>,
         now: Now,
     ) -> Result<u32, UnitQueueFull> {
-        let waiting: usize = self.requests.iter().map(|request| request.jobs.len()).sum();
-        if waiting + operations.len() > UnitQueue::CAPACITY {
+        if !self.has_room(operations.len()) {
             return Err(UnitQueueFull);
+        }
+        while self.count(|_| true) + operations.len() > UnitQueue::CAPACITY
+            && let Some(at) = self.requests.iter().position(UnitRequest::gives_way)
+        {
+            self.requests.remove(at);
         }
         let mut jobs = Vec::new();
         for (operation, failure) in operations {
@@ -89,6 +94,15 @@ impl UnitQueue {
         self.requests.push(UnitRequest { id, requester, jobs, accepted, expires });
         self.note_finished(id);
         Ok(id)
+    }
+
+    /// Returns true if this number of operations can be added.
+    pub fn has_room(&self, operations: usize) -> bool {
+        self.count(|request| !request.gives_way()) + operations <= UnitQueue::CAPACITY
+    }
+
+    fn count(&self, counts: impl Fn(&UnitRequest) -> bool) -> usize {
+        self.requests.iter().filter(|request| counts(request)).map(|request| request.jobs.len()).sum()
     }
 
     /// Returns true if no operation is left to be executed.
@@ -291,6 +305,11 @@ impl UnitQueue {
 }
 
 impl UnitRequest {
+    /// Returns true for the report of a local command.
+    fn gives_way(&self) -> bool {
+        self.requester == Requester::Local && self.is_finished()
+    }
+
     /// Returns `M ChangeDUState` with the CommandKey; `None` for a request that is not of the ACS.
     pub fn method_event(&self) -> Option<Event> {
         match &self.requester {

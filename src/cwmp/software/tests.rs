@@ -150,6 +150,13 @@ fn the_queue_is_bounded() {
     assert!(queue.add(Requester::Local, many(1), now()).is_err());
     let late = Now { monotonic: Duration::from_secs(1000 + 3600), wall: SET + 3600 };
     assert!(queue.lateness(1, now()).is_none() && queue.lateness(1, late).is_some());
+    // Reports that no ACS confirms do not fill the queue.
+    let mut ended = UnitQueue::default();
+    for number in 1..=2 * UnitQueue::CAPACITY as u32 {
+        ended.add(Requester::Local, many(1), now()).expect("room");
+        ended.end(number, &tables(&[]), Ok(Vec::new()), now());
+    }
+    assert_eq!((ended.finished().count(), ended.has_room(32), ended.has_room(33)), (UnitQueue::CAPACITY, true, false));
     // The hour goes on over a restart.
     let restored = UnitQueue::from_json(&queue.to_json().expect("JSON"), Now { monotonic: Duration::ZERO, ..late });
     assert!(restored.lateness(1, Now { monotonic: Duration::ZERO, ..late }).is_some());
