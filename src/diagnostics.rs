@@ -13,6 +13,7 @@
 //! | `echo_service.rs` | UDPEchoConfig: the echo service of the device itself, for one host |
 //! | `server_selection.rs` | ServerSelectionDiagnostics: the fastest of several hosts |
 //! | `program.rs` | the tests of a vendor: a program of `actions.diagnostics` |
+//! | `neighbors.rs` | NeighboringWiFiDiagnostic: a scan by the bus of OpenWrt |
 //! | `speed.rs` | DownloadDiagnostics and UploadDiagnostics: transfers by HTTP |
 //! | `lookup_command.rs`, `speed_command.rs` | the commands `lookup` and `speed` |
 //! | `target.rs` | the host of a test: its address, and the interface of the device that leads to it |
@@ -28,6 +29,7 @@ mod echo_service;
 mod icmp;
 mod lookup;
 mod lookup_command;
+mod neighbors;
 mod ping;
 mod program;
 mod server_selection;
@@ -66,6 +68,8 @@ pub(crate) struct Order {
     pub(crate) program: Option<TestAction>,
     /// The names by which the kernel may know the interface of the test, the likeliest first; empty without an interface.
     pub(crate) devices: Vec<String>,
+    /// The radios of the device, each with its path and its name; only for a scan.
+    pub(crate) radios: Vec<(String, String)>,
     /// The files of TLS.
     pub(crate) tls: TlsSettings,
     /// True if the device knows the time; otherwise the dates of certificates are not checked (R32).

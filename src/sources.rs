@@ -70,6 +70,23 @@ pub(crate) use changes::{Changes, link_states};
 #[cfg(feature = "diagnostics")]
 pub(crate) use exec::run_program;
 
+/// Calls a method on the bus of OpenWrt outside of a request, and waits for its answer.
+///
+/// # Errors
+/// The reason: the call has failed or hangs, or the test was stopped.
+#[cfg(feature = "diagnostics")]
+pub(crate) fn call_bus(query: &Query, stop: &AtomicBool) -> Result<Answer, String> {
+    #[cfg(feature = "source-ubus")]
+    {
+        let clock = Clock::new();
+        let deadline = clock.now().monotonic + Duration::from_secs(query.limit.into());
+        let responses = ubus::Bus::default().ask(std::slice::from_ref(query), clock, deadline, stop);
+        responses.into_iter().next().map_or(Err("no answer".to_owned()), |(_, response)| response.answer)
+    }
+    #[cfg(not(feature = "source-ubus"))]
+    Err("this build lacks the cargo feature `source-ubus`".to_owned())
+}
+
 /// The time for all questions of one request. The sources that have not answered by then count as hung.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
 

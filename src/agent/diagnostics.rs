@@ -185,8 +185,10 @@ impl Agent {
         let interface = inputs.iter().find(|(name, _)| name == "Interface").map(|(_, path)| path.clone());
         let devices = self.devices_of(&interface.unwrap_or_default(), now);
         let program = self.device.actions().diagnostic(object).cloned();
+        let is_scan = program.as_ref().is_some_and(|action| action.scan.is_some());
+        let radios = if is_scan { self.radios(now) } else { Vec::new() };
         let (tls, clock_is_set) = (tls_settings(&self.config), now.clock_is_set());
-        Some(Order { test, inputs, program, devices, tls, clock_is_set, stop: Arc::default() })
+        Some(Order { test, inputs, program, devices, radios, tls, clock_is_set, stop: Arc::default() })
     }
 
     /// Returns the names by which the kernel may know the interface of this path, the likeliest first; none for the empty path.
@@ -210,6 +212,20 @@ impl Agent {
         self.add_names(path, &mut names);
         // A name that no interface has, so that the test fails instead of taking another way.
         if names.is_empty() { vec![path.to_owned()] } else { names }
+    }
+
+    /// Returns the radios of the device, each with its path and its name.
+    fn radios(&mut self, now: Now) -> Vec<(String, String)> {
+        const TABLE: &str = "Device.WiFi.Radio.";
+        self.device.refresh(&Wanted::values(vec![TABLE.to_owned()]), now);
+        let mut radios = Vec::new();
+        let Ok(path) = Path::parse(TABLE) else { return radios };
+        // A model without radios has none.
+        let _ = self.device.tree().visit_values(&path, &mut |parameter| {
+            let radio = parameter.name.strip_suffix(".Name").filter(|radio| !radio[TABLE.len()..].contains('.'));
+            radios.extend(radio.map(|radio| (radio.to_owned(), parameter.value().to_string())));
+        });
+        radios
     }
 
     /// Adds the names of one interface: its parameter Name, and the key of its row.

@@ -112,6 +112,7 @@ impl LocalTest {
             test: self.test,
             inputs: self.inputs,
             program: None,
+            radios: Vec::new(),
             devices: self.interface.into_iter().collect(),
             stop: stopped_by_signals(),
         };

@@ -20,8 +20,12 @@ const ERROR: &str = "Error";
 /// Runs the program.
 pub(super) fn run(order: &Order) -> Result<Outcome, Failure> {
     let Some(action) = &order.program else { return Err(Failure::internal("the test has no program")) };
+    let limit = limit(action.time_limit);
+    if let Some(object) = &action.scan {
+        return super::neighbors::run(order, object, limit);
+    }
     let inputs = order.inputs.iter().filter(|(name, _)| name != STATE);
-    let results = run_program(&action.run, inputs, limit(action.time_limit), &order.stop);
+    let results = run_program(&action.run, inputs, limit, &order.stop);
     results.map(outcome).map_err(|reason| Failure::other(format!("the program of the test: {reason}")))
 }
 

@@ -1,4 +1,4 @@
-//! The programs that run the diagnostic tests of a vendor: the member `diagnostics` of `actions`.
+//! The programs and scans that run the diagnostic tests of a vendor: the member `diagnostics` of `actions`.
 
 use std::time::Duration;
 
@@ -10,12 +10,14 @@ use crate::suggest::hint;
 /// The time limit of a diagnostic test without `timeLimit` in the model.
 const TEST_LIMIT: Duration = Duration::from_secs(120);
 
-/// The program that runs a diagnostic test.
+/// The program that runs a diagnostic test, or the scan in its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TestAction {
-    /// The program and its arguments.
+    /// The program and its arguments; empty for a scan.
     pub run: CommandLine,
-    /// The longest time that the program may run.
+    /// The object on the bus of OpenWrt whose method `scan` tells the networks that the radios hear.
+    pub scan: Option<String>,
+    /// The longest time that the program, or the scan of one radio, may run.
     pub time_limit: Duration,
 }
 
@@ -27,19 +29,24 @@ pub(super) fn test_actions(raw: &Raw<'_>, at: &str, mistakes: &mut Vec<ReadError
         if !object.ends_with('.') {
             mistakes.push((at.clone(), "the path of an object is needed, with its dot".into()));
         }
-        let mut action = TestAction { run: Vec::new(), time_limit: TEST_LIMIT };
+        let mut action = TestAction { run: Vec::new(), scan: None, time_limit: TEST_LIMIT };
         for (name, value) in members(&value, &at, mistakes) {
             let at = format!("{at}/{}", escape(name));
             match name {
                 "run" => action.run = command_line(&value, &at, &[], mistakes).unwrap_or_default(),
+                "scan" => match value {
+                    Raw::Text(name) if !name.is_empty() => action.scan = Some((*name).to_owned()),
+                    _ => mistakes.push((at, "the name of an object on the bus of OpenWrt is needed".into())),
+                },
                 "timeLimit" => action.time_limit = note(seconds(&value, at), mistakes).unwrap_or_default(),
-                _ => mistakes.push((at, format!("not a member{}", hint(name, &["run", "timeLimit"], "members", "")))),
+                _ => mistakes
+                    .push((at, format!("not a member{}", hint(name, &["run", "scan", "timeLimit"], "members", "")))),
             }
         }
         // A value that is no object is a mistake already, and so is a `run` that is no command.
-        let has_run = matches!(&value, Raw::Object(members) if members.members().any(|(name, _)| name == "run"));
-        if !has_run && matches!(value, Raw::Object(_)) {
-            mistakes.push((at, "`run` is missing".into()));
+        let has = |wanted| matches!(&value, Raw::Object(members) if members.members().any(|(name, _)| name == wanted));
+        if has("run") == has("scan") && matches!(value, Raw::Object(_)) {
+            mistakes.push((at, "either `run` or `scan` is needed".into()));
         }
         actions.push((object.to_string(), action));
     }

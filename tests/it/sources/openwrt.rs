@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::linux::NEIGHBOURS;
 use super::ubusd::Ubusd;
-use crate::gateway::{TR_181, model_file};
+use crate::gateway::{SOON, TR_181, model_file};
 use crate::support::Agent;
 use crate::support::agent::AgentBuilder;
 use crate::support::mount::with_mounts;
@@ -536,4 +536,49 @@ fn a_ppp_session_is_a_layer() {
         ],
     );
     expect_no_failure(&agent);
+}
+
+/// The networks of the neighbours, scanned by each radio: the strongest first.
+#[test]
+fn a_scan_lists_the_networks_around() {
+    let router = Router::new();
+    let Some(agent) = router.agent() else { return };
+    const OBJECT: &str = "Device.WiFi.NeighboringWiFiDiagnostic.";
+    let scan = |agent: &Agent, end: &str| {
+        let position = agent.log_position();
+        agent.succeeds(&["set", &format!("{OBJECT}DiagnosticsState=Requested")]);
+        agent.wait_for_log_after(position, &format!("{OBJECT}: {end}"), SOON);
+    };
+    scan(&agent, "Complete");
+    expect_values(
+        &agent,
+        &[
+            ("WiFi.NeighboringWiFiDiagnostic.DiagnosticsState", "Complete"),
+            ("WiFi.NeighboringWiFiDiagnostic.ResultNumberOfEntries", "3"),
+            ("WiFi.NeighboringWiFiDiagnostic.Result.1.Radio", "Device.WiFi.Radio.2"),
+            ("WiFi.NeighboringWiFiDiagnostic.Result.1.SSID", "Büro"),
+            ("WiFi.NeighboringWiFiDiagnostic.Result.1.BSSID", "02:00:00:AA:00:03"),
+            ("WiFi.NeighboringWiFiDiagnostic.Result.1.Channel", "100"),
+            ("WiFi.NeighboringWiFiDiagnostic.Result.1.SignalStrength", "-60"),
+            ("WiFi.NeighboringWiFiDiagnostic.Result.1.SecurityModeEnabled", "WPA2-PSK-WPA3-SAE"),
+            ("WiFi.NeighboringWiFiDiagnostic.Result.1.EncryptionMode", "AES"),
+            ("WiFi.NeighboringWiFiDiagnostic.Result.1.OperatingFrequencyBand", "5GHz"),
+            ("WiFi.NeighboringWiFiDiagnostic.Result.1.OperatingStandards", "n,ac"),
+            ("WiFi.NeighboringWiFiDiagnostic.Result.1.OperatingChannelBandwidth", "80MHz"),
+            ("WiFi.NeighboringWiFiDiagnostic.Result.2.Radio", "Device.WiFi.Radio.1"),
+            ("WiFi.NeighboringWiFiDiagnostic.Result.2.SecurityModeEnabled", "WPA-WPA2"),
+            ("WiFi.NeighboringWiFiDiagnostic.Result.2.EncryptionMode", "TKIP,AES"),
+            ("WiFi.NeighboringWiFiDiagnostic.Result.3.SSID", ""),
+            ("WiFi.NeighboringWiFiDiagnostic.Result.3.SecurityModeEnabled", "None"),
+        ],
+    );
+    expect_no_failure(&agent);
+    // One radio that does not scan leaves the results of the other.
+    router.bus.remove_answer("iwinfo", "scan", "radio1");
+    scan(&agent, "Complete");
+    assert_eq!(agent.value(&format!("{OBJECT}ResultNumberOfEntries")), "2");
+    router.bus.remove_answer("iwinfo", "scan", "radio0");
+    scan(&agent, "Error");
+    assert_eq!(agent.value(&format!("{OBJECT}DiagnosticsState")), "Error");
+    assert_eq!(agent.value(&format!("{OBJECT}ResultNumberOfEntries")), "0");
 }

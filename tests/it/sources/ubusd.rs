@@ -159,6 +159,12 @@ impl Ubusd {
         self.world().others.retain(|other| other.object != object);
     }
 
+    /// Removes the answer of a method for calls with this text among their arguments.
+    pub fn remove_answer(&self, object: &str, method: &str, argument: &str) {
+        let is_same = |other: &Other| other.object == object && other.method == method && other.argument == argument;
+        self.world().others.retain(|other| !is_same(other));
+    }
+
     /// Sends an event to the clients that are registered for it. Returns their number.
     pub fn emit(&self, event: &str, data: &str) -> usize {
         let json: Json = serde_json::from_str(data).expect("JSON");
