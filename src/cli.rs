@@ -151,15 +151,20 @@ impl Arguments {
         Ok(())
     }
 
+    /// Returns an option that the command does not take. One without effect is an error: ignored, it would hide a mistake such
+    /// as `check --json`.
+    fn foreign_option(&self, command: &CommandSpec) -> Option<&str> {
+        let is_foreign =
+            |name: &&&str| !command.flags().chain(command.own_options().iter().copied()).any(|known| known == **name);
+        let option = self.given.iter().find(|option| !command.takes(option));
+        self.flags.iter().chain(&self.own).find(is_foreign).or(option).copied()
+    }
+
     /// Checks the arguments against the command and loads the configuration.
     fn finish(&mut self) -> Result<Invocation, CommandLineError> {
         let command = self.command.ok_or_else(|| "a command is missing".to_owned())?;
         let name = command.name;
-        // An option without effect is an error: ignored, it would hide a mistake such as `check --json`.
-        let is_foreign =
-            |name: &&&str| !command.flags().chain(command.own_options().iter().copied()).any(|known| known == **name);
-        let option = self.given.iter().find(|option| !command.takes(option));
-        if let Some(option) = self.flags.iter().chain(&self.own).find(is_foreign).or(option) {
+        if let Some(option) = self.foreign_option(command) {
             return Err(format!("{name} takes no option --{option}").into());
         }
         let operands = Operands { values: take(&mut self.operands), flags: take(&mut self.flags) };

@@ -68,6 +68,12 @@ fn load_zone() -> LocalZone {
     zone
 }
 
+/// Returns the worker for transfers, whose files are in the state directory unless another one is configured.
+fn transfer_worker(config: &Config, handles: &Handles) -> TransferWorker {
+    let directory = config.transfer_dir.as_ref().unwrap_or(&config.state_dir);
+    TransferWorker::new(directory, Arc::clone(&handles.inbox))
+}
+
 /// Logs the mistakes in settings of the data model with which the agent runs nevertheless.
 fn log_mistakes(config: &Config, loaded: &Loaded) {
     for check in [check_acs_settings, check_actions] {
@@ -86,9 +92,8 @@ impl Agent {
         let model = loaded.fingerprint;
         let (store, recovered) = open_store(&config.state_dir)?;
         recovered.notices.iter().for_each(|notice| log::warn!("{notice}"));
-        let store = Rc::new(RefCell::new(store));
+        let (store, clock) = (Rc::new(RefCell::new(store)), Clock::new());
         let journal = Box::new(StoreJournal(Rc::clone(&store)));
-        let clock = Clock::new();
         let (mut device, notices) = Device::restore(loaded, &recovered.records, journal, clock.now());
         device.set_sources(Box::new(DeviceSources::new(clock, Arc::clone(&handles.stop))));
         notices.iter().for_each(|notice| log::warn!("{notice}"));
@@ -96,13 +101,10 @@ impl Agent {
         let notices = recovered.notices.into_iter().chain(notices).take(MAX_NOTICES).collect();
         let state = device.state();
         let schedule = Schedule::restore(state.retry_count, state.scheduled_reboot_done, clock.now());
-        let directory = config.transfer_dir.as_ref().unwrap_or(&config.state_dir);
-        let worker = TransferWorker::new(directory, Arc::clone(&handles.inbox));
-        let zone = load_zone();
+        let worker = transfer_worker(&config, &handles);
         let mut agent = Agent {
-            config,
             clock,
-            zone,
+            zone: load_zone(),
             device,
             store,
             schedule,
@@ -139,6 +141,7 @@ impl Agent {
             lightweight: Default::default(),
             standby: Default::default(),
             identity_wait: None,
+            config,
         };
         agent.begin();
         Ok(agent)

@@ -150,12 +150,7 @@ impl Device {
         let old_texts = time.map(|_| self.confirmation().map_or(&[][..], Confirmation::files));
         let prepared = drivers.prepare(&writes, old_texts).map_err(|refused| fault(&writes, refused))?;
         let Prepared { staged, renamed, added } = prepared;
-        for change in &mut kept {
-            // The row of a new section.
-            if let (Change::Row(_, _, key, _), Some(name)) = (change, &added) {
-                *key = name.as_str().into();
-            }
-        }
+        name_new_rows(&mut kept, added.as_deref());
         let direct: Vec<Write> =
             writes.iter().filter(|write| !write.place.is_staged() && !write.place.is_row()).cloned().collect();
         // Without the texts to be set back, which a failure below sets back itself.
@@ -341,6 +336,16 @@ fn fault(writes: &[Write], refused: Vec<Refusal>) -> Fault {
         text: refusal.text,
     };
     Fault::of_parameters(refused.into_iter().map(parameter).collect())
+}
+
+/// Gives the rows of a new section the key under which its driver has added it.
+fn name_new_rows(kept: &mut [Change], added: Option<&str>) {
+    let Some(name) = added else { return };
+    for change in kept {
+        if let Change::Row(_, _, key, _) = change {
+            *key = name.into();
+        }
+    }
 }
 
 /// Returns true if two places are one setting of the device.
