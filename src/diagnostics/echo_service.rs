@@ -1,7 +1,7 @@
 //! UDPEchoConfig: the echo service of RFC 862 for one host, with UDP Echo Plus of TR-143.
 //!
 //! ```text
-//! a datagram ──▶ from the source, and from no well-known port ──▶ within the rate ──▶ the same bytes back
+//! a datagram ──▶ from the source, and from no port of a service ──▶ within the rate ──▶ the same bytes back
 //!                  └─ dropped without a trace                      └─ counted, not answered
 //! ```
 //!
@@ -78,6 +78,7 @@ impl EchoService {
         let stop = Arc::new(AtomicBool::new(false));
         let responder = Responder {
             source: settings.source,
+            port: settings.port,
             is_plus: settings.is_plus,
             clock: Clock::new(),
             rate: Rate::new(now()),
@@ -123,6 +124,8 @@ fn serve(socket: &UdpSocket, options: &SocketOptions, mut responder: Responder, 
 /// The rules of the responses, without a socket.
 struct Responder {
     source: IpAddr,
+    /// The port of the service itself.
+    port: u16,
     is_plus: bool,
     clock: Clock,
     rate: Rate,
@@ -132,7 +135,8 @@ struct Responder {
 impl Responder {
     /// Answers a datagram by `send`, which returns false if the kernel takes no response.
     fn answer(&mut self, datagram: &mut [u8], from: SocketAddr, at: Instant, send: &dyn Fn(&[u8]) -> bool) {
-        if from.ip() != self.source || from.port() < SERVICES {
+        // The own port is that of the echo service of a device with the same settings.
+        if from.ip() != self.source || from.port() < SERVICES || from.port() == self.port {
             return;
         }
         let size = (datagram.len() as u32).saturating_add(HEADER);

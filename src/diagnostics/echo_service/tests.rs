@@ -5,9 +5,17 @@ use std::cell::RefCell;
 use super::*;
 
 const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+const PORT: u16 = 7007;
 
 fn responder(is_plus: bool) -> Responder {
-    Responder { source: SOURCE, is_plus, clock: Clock::new(), rate: Rate::new(now()), counters: Arc::default() }
+    Responder {
+        source: SOURCE,
+        port: PORT,
+        is_plus,
+        clock: Clock::new(),
+        rate: Rate::new(now()),
+        counters: Arc::default(),
+    }
 }
 
 /// Returns the response to a datagram.
@@ -25,7 +33,7 @@ fn only_the_source_is_answered() {
     assert_eq!(response(&mut responder, b"", (SOURCE, 5000)).as_deref(), Some(&b""[..]));
     let other = IpAddr::from([192, 0, 2, 2]);
     // The echo service of another device would answer the response.
-    for from in [(other, 5000), (SOURCE, 7), (SOURCE, 1023)] {
+    for from in [(other, 5000), (SOURCE, 7), (SOURCE, 1023), (SOURCE, PORT)] {
         assert_eq!(response(&mut responder, b"hello", from), None);
     }
     let counters = responder.counters.lock().expect("no panic").clone();
