@@ -90,7 +90,10 @@ impl Router {
         fs::write(router.at("proc/meminfo"), "MemTotal: 60000 kB\nMemAvailable: 20000 kB\n").expect("a file");
         let (name, text) = if manager == "apk" { ("bin/apk", APK) } else { ("bin/opkg", OPKG) };
         fs::write(router.at(name), text).expect("a file");
-        fs::set_permissions(router.at(name), fs::Permissions::from_mode(0o755)).expect("rights");
+        fs::write(router.at("bin/sync"), "#!/bin/sh\necho sync >>\"$CPE_AGENT_ROOT/calls\"\n").expect("a file");
+        for program in [name, "bin/sync"] {
+            fs::set_permissions(router.at(program), fs::Permissions::from_mode(0o755)).expect("rights");
+        }
         Some(router)
     }
 
@@ -132,6 +135,10 @@ impl Router {
         }
         let (status, output) = self.runs(&[verb], &all, "");
         assert_eq!(status, 0, "{verb}: {output}");
+        if matches!(verb, "install" | "update" | "uninstall") && !output.starts_with("Fault") {
+            let calls = fs::read_to_string(self.at("calls")).expect("calls");
+            assert!(calls.ends_with("sync\n"), "a success is on the disk: {calls}");
+        }
         output
     }
 
