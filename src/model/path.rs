@@ -133,7 +133,7 @@ impl fmt::Display for PathError {
             PathError::TooLong => "the name is longer than 256 characters",
             PathError::Syntax => "the name is not well formed",
             PathError::AliasUnsupported => "alias-based addressing is not supported",
-            PathError::WildcardUnsupported => "instance wildcards are not supported",
+            PathError::WildcardUnsupported => "an instance wildcard is not accepted here",
             PathError::AliasTaken => "another instance has this alias",
             PathError::NoAlias => "an alias is a letter, then letters, digits, `_` and `-`, 64 characters at most",
             PathError::Unknown => "no such parameter or object",

@@ -206,7 +206,10 @@ impl Tree {
                 let table = &scope.tables[spec.index as usize];
                 let instance = match instance_number(segment) {
                     Some(number) => table.instance(number),
-                    None => alias(segment).and_then(|alias| table.with_alias(&spec, alias)),
+                    None => match alias(segment) {
+                        Some(alias) => table.with_alias(&spec, alias, &self.work)?,
+                        None => None,
+                    },
                 };
                 return instance.map(|instance| Located::Instance(spec, instance)).ok_or(PathError::Unknown);
             }

@@ -6,6 +6,7 @@ use super::sources::{link, refresh, world};
 use super::*;
 use crate::model::source::{Answer, Answers, Response, Target};
 use crate::model::tree::{Mode, Settled, Wanted};
+use crate::model::value::Value;
 
 /// A table that follows another one has its rows with the same numbers, and its sources; a loose one costs no record.
 #[test]
@@ -119,4 +120,27 @@ fn the_key_of_an_anonymous_section_leads_to_it() {
         found,
         ["1.In=A", "1.Other=", "2.In=B", "2.Other=", "3.In=C", "3.Other=", "3.Part.1.Of=C", "4.In=D", "4.Other=3"]
     );
+}
+
+/// R318: a row that comes back has its alias again, but for one that another instance has got since.
+#[test]
+fn a_row_that_returns_takes_no_alias_away() {
+    let model = r#"{ "Device": { "Link": { "access": "readWrite", "source": { "builtin": "link", "numbers": "loose" },
+        "{i}": { "Alias": { "type": "string", "access": "readWrite" },
+                 "Name": { "type": "string", "source": "name" } } } } }"#;
+    let both = world(vec![link("lan", "a", ""), link("wan", "b", "")], Vec::new());
+    let lan = world(vec![link("lan", "a", "")], Vec::new());
+    let aliases =
+        |tree: &Tree| [1, 2].map(|n| tree.get(&format!("Device.Link.{n}.Alias")).map(|text| text.to_string()));
+    for (given, expected) in [(None, ["cpe-1", "x"]), (Some("x"), ["x", "cpe-2"])] {
+        let mut tree = load(&[file(model)], &[]).unwrap().tree;
+        refresh(&mut tree, &[""], &both);
+        tree.apply(&Change::Set("Device.Link.2.Alias".into(), Value::Text("x".into()))).unwrap();
+        refresh(&mut tree, &[""], &lan);
+        if let Some(alias) = given {
+            tree.apply(&Change::Set("Device.Link.1.Alias".into(), Value::Text(alias.into()))).unwrap();
+        }
+        refresh(&mut tree, &[""], &both);
+        assert_eq!(aliases(&tree), expected.map(|alias| Some(alias.to_owned())));
+    }
 }

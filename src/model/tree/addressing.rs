@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 
 use super::sections::split;
-use super::{Instance, Located, Table, Tree};
+use super::{Instance, Located, Table, Tree, Work};
 use crate::model::change::Change;
 use crate::model::path::{Path, PathError, alias, is_alias, with_any_numbers};
 use crate::model::schema::{ALIAS, NodeKind, ROOT, Spec, TableSpec};
@@ -27,6 +27,10 @@ pub struct Addressing {
     pub wildcards: bool,
 }
 
+/// The instances among which an alias is searched for one step of the work of a request: a comparison costs far less than a
+/// parameter of a response.
+const ROWS_PER_STEP: usize = 16;
+
 /// A function that gets the paths by numbers to which a name leads, each with the form of the names in its answer.
 pub(super) type VisitPath<'v> = &'v mut dyn FnMut(&Path<'_>, &mut NameForm<'_>) -> Result<(), PathError>;
 
@@ -38,8 +42,25 @@ pub(super) fn own_alias(number: u32) -> String {
 
 impl Table {
     /// Returns the instance with this alias.
-    pub(super) fn with_alias(&self, spec: &TableSpec, alias: &str) -> Option<&Instance> {
-        self.instances.iter().find(|instance| instance.alias(spec) == Some(alias))
+    ///
+    /// # Errors
+    /// The search is beyond the bound on the work of the request: each name of a request may be one by alias.
+    pub(super) fn with_alias(
+        &self,
+        spec: &TableSpec,
+        alias: &str,
+        work: &Work,
+    ) -> Result<Option<&Instance>, PathError> {
+        work.steps(1 + self.instances.len() / ROWS_PER_STEP)?;
+        Ok(self.instances.iter().find(|instance| instance.has_alias(spec, alias)))
+    }
+
+    /// Gives an instance the alias that it had before its row went, unless another instance has got it since (R318).
+    pub(super) fn return_alias(&mut self, spec: &TableSpec, number: u32, alias: Value) {
+        let is_other = |instance: &Instance| instance.number != number && instance.has_alias(spec, alias.as_str());
+        if !self.instances.iter().any(is_other) {
+            self.set_alias(spec, number, alias);
+        }
     }
 
     /// Gives an instance that was added another alias if the ACS has given its own one to another instance. The journal has it
@@ -76,6 +97,12 @@ impl Table {
 }
 
 impl Instance {
+    /// Returns true if this is the alias.
+    fn has_alias(&self, spec: &TableSpec, alias: &str) -> bool {
+        let slot = spec.alias.filter(|_| is_alias(alias));
+        slot.and_then(|slot| self.scope.values[slot as usize].as_ref()).is_some_and(|value| value.as_str() == alias)
+    }
+
     /// Returns the alias; `None` if the model has none here, or the device gives a text that is none.
     pub(super) fn alias(&self, spec: &TableSpec) -> Option<&str> {
         let value = self.scope.values[spec.alias? as usize].as_ref()?;
@@ -190,8 +217,7 @@ impl Tree {
         }
         let (spec, found) = self.table(&Path::parse(table)?)?;
         spec.alias.ok_or(PathError::Unknown)?;
-        self.work.steps(found.instances.len())?;
-        Ok(found.with_alias(&spec, alias).map(|instance| instance.number))
+        Ok(found.with_alias(&spec, alias, &self.work)?.map(|instance| instance.number))
     }
 
     /// Returns the names of the aliases among these changes that cannot be set, with the reason: they are none, or another instance

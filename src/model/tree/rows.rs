@@ -241,7 +241,7 @@ impl Tree {
         self.add_instance(table, number)?;
         let (spec, entry) = self.table_mut(table)?;
         if let Some(alias) = entry.departed_alias(number, key) {
-            entry.set_alias(&spec, number, alias);
+            entry.return_alias(&spec, number, alias);
         }
         entry.set_row(KnownRow { number, key: key.into(), digest });
         // The journal holds this number, or one that was reserved before.

@@ -108,3 +108,25 @@ fn the_size_of_each_response_is_bounded() {
         assert_eq!(code(&answer), 9004, "{method}");
     }
 }
+
+/// R317: the search for aliases counts as work, since each name of a request may be one by alias in a large table.
+#[test]
+fn the_search_for_aliases_is_bounded() {
+    let instances: String = (1..=4000).map(|n| format!(r#", "{n}": {{}}"#)).collect();
+    let parameters =
+        r#""Alias": { "type": "string", "access": "readWrite" }, "P": { "type": "string", "access": "readWrite" }"#;
+    let table = format!(r#""T": {{ "{{i}}": {{ {parameters} }} {instances} }}, "Hosts": {{"#);
+    let flag = r#""ManagementServer": { "AliasBasedAddressing": { "type": "boolean", "value": "true" },"#;
+    let model = MODEL.replacen(r#""ManagementServer": {"#, flag, 1).replacen(r#""Hosts": {"#, &table, 1);
+    let (device, journal) = device_with(&model, &[]);
+    let mut acs = Scenario::start(device, journal, version::ALL);
+    acs.reply(&inform_response(""));
+    let wanted: Vec<String> = (1..=4000).map(|n| format!("Device.T.[cpe-{n}].P")).collect();
+    for (count, expected) in [(200, 0), (4000, 9004)] {
+        let few: Vec<&str> = wanted[..count].iter().map(String::as_str).collect();
+        let answer = acs.call("GetParameterValues", &names(&few));
+        assert_eq!(code(&answer), expected, "{count}");
+        let few: Vec<_> = few.iter().map(|name| (*name, "", "v")).collect();
+        assert_eq!(code(&acs.call("SetParameterValues", &values(&few, ""))), expected, "{count}");
+    }
+}
