@@ -133,6 +133,9 @@ pub(crate) fn results(session: &Session) -> Vec<String> {
         let outcome = match (&answer.fault, what) {
             (Some(fault), _) => format!("refused, fault {} {}", fault.code, fault.text),
             (None, "GetParameterValues") => format!("{} values", answer.parameters.len()),
+            (None, "AddObject") if object.ends_with("].") => {
+                format!("created {object}, number {}", argument("InstanceNumber"))
+            }
             (None, "AddObject") => format!("created {object}{}.", argument("InstanceNumber")),
             (None, "DeleteObject") => format!("deleted {object}"),
             (None, "Reboot") => "accepted; the gateway restarts after the session".to_owned(),

@@ -75,7 +75,7 @@ fn get_refuses_what_is_not_there_by_its_name() {
         ("Device.Hosts", "Device.Hosts: an object is named with a dot at its end"),
         ("Device.Hosts.Host.1", "Device.Hosts.Host.1: an object is named with a dot at its end"),
         ("Device..", "Device..: the name is not well formed"),
-        ("Device.Hosts.Host.*.Name", "Device.Hosts.Host.*.Name: instance wildcards are not supported"),
+        ("Device.Hosts.Host.*.Name", "Device.Hosts.Host.*.Name: an instance wildcard is not accepted here"),
     ] {
         assert_eq!(get(&device, &texts(&[INTERVAL, path])), Err(reason.to_owned()));
     }
