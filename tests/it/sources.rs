@@ -1,5 +1,6 @@
 //! Values of the device: files, programs, UCI packages and the kernel as sources, and the tables that come and go with them.
 
+mod aliases;
 mod device_storm;
 mod direct;
 mod events;

@@ -1,7 +1,7 @@
 //! Names of requests with aliases and wildcards: the refresh before they can be found, and the instances that they create
 //! (R317 to R322).
 
-use super::Device;
+use super::{Author, Device};
 use crate::clock::Now;
 use crate::cwmp::fault::{Fault, FaultCode, ParameterFault};
 use crate::model::change::Change;
@@ -16,8 +16,34 @@ const MAX_PATHS: usize = 4096;
 pub(crate) struct Created {
     /// The tree with the instances.
     pub(crate) tree: Tree,
-    /// The changes that create them.
+    /// The changes that create those that the agent keeps.
     pub(crate) changes: Vec<Change>,
+    /// The instances that are rows of the device, each by its table, number and alias.
+    rows: Vec<(String, u32, String)>,
+}
+
+impl Created {
+    fn new(tree: &Tree) -> Created {
+        Created { tree: tree.clone(), changes: Vec::new(), rows: Vec::new() }
+    }
+
+    /// Adds an instance to the tree.
+    fn add(&mut self, table: &str, number: u32, alias: &str) -> Result<(), PathError> {
+        let alias_change = alias_change(table, number, alias);
+        if self.tree.plan_add(table, number).is_none() {
+            let changes = [Change::Add(table.to_owned(), number), alias_change];
+            changes.iter().try_for_each(|change| self.tree.apply(change))?;
+            self.changes.extend(changes);
+            return Ok(());
+        }
+        for path in self.tree.followers(table).into_iter().chain([table.to_owned()]) {
+            // The device gives the row its key when it makes it.
+            self.tree.apply(&Change::Row(path, number, "".into(), 0))?;
+        }
+        self.tree.apply(&alias_change)?;
+        self.rows.push((table.to_owned(), number, alias.to_owned()));
+        Ok(())
+    }
 }
 
 impl Device {
@@ -63,14 +89,47 @@ impl Device {
                 let tree = created.as_ref().map_or(&self.tree, |created| &created.tree);
                 let Some((table, number, alias)) = missing(tree, name)? else { break };
                 // A copy, because nothing may change before the record: a later name may be wrong.
-                let created = created.get_or_insert_with(|| Created { tree: self.tree.clone(), changes: Vec::new() });
-                for change in with_alias(&table, number, alias) {
-                    created.tree.apply(&change)?;
-                    created.changes.push(change);
-                }
+                let created = created.get_or_insert_with(|| Created::new(&self.tree));
+                created.add(&table, number, alias)?;
             }
         }
         Ok(created)
+    }
+
+    /// Creates the rows of the device among the instances of a request, before its values are set. A crash before the record of the
+    /// values deletes them at the next start (R164). Returns true if there are some.
+    ///
+    /// # Errors
+    /// The device refuses a row; then it has none of them.
+    pub(in crate::cwmp) fn make_rows(&mut self, created: &Created, now: Now) -> Result<bool, Fault> {
+        self.unfinished.tentative = created.rows.iter().map(|(table, number, _)| format!("{table}{number}.")).collect();
+        for (table, _, alias) in &created.rows {
+            let added = self.add_instance(&format!("{table}[{alias}]."), Vec::new(), Author::Acs, now);
+            if let Err(fault) = added {
+                self.remove_rows(now);
+                return Err(fault);
+            }
+        }
+        Ok(!created.rows.is_empty())
+    }
+
+    /// Deletes the rows of a request whose values were not set. Those that the device keeps are tried again by the next start.
+    pub(in crate::cwmp) fn remove_rows(&mut self, now: Now) {
+        let mut kept = Vec::new();
+        while let Some(path) = self.unfinished.tentative.pop() {
+            if self.tree.exists_instance(&path)
+                && let Err(fault) = self.delete_instance(&path, Vec::new(), Author::Acs, now)
+            {
+                log::warn!("{path}: the instance cannot be deleted: {}", fault.text);
+                kept.insert(0, path);
+            }
+        }
+        self.unfinished.tentative = kept;
+        if self.unfinished.tentative != self.written_work.tentative
+            && let Err(error) = self.store_work(self.unfinished.clone(), now)
+        {
+            log::warn!("{error}");
+        }
     }
 }
 
@@ -87,8 +146,6 @@ pub(crate) fn unfit_aliases(tree: &Tree, changes: &[Change]) -> Result<Vec<Param
 /// Returns the first instance that is missing on the way to a name and can be created: its table, number and alias.
 fn missing<'n>(tree: &Tree, name: &'n str) -> Result<Option<(String, u32, &'n str)>, PathError> {
     let found = tree.missing_instance(name).and_then(|found| match found {
-        // The rows of a source are made by AddObject alone.
-        Some((table, _)) if tree.plan_add(&table, 1).is_some() => Ok(None),
         Some((table, alias)) => Ok(Some((tree.check_add(&Path::parse(&table)?)?, table, alias))),
         None => Ok(None),
     });
@@ -97,11 +154,6 @@ fn missing<'n>(tree: &Tree, name: &'n str) -> Result<Option<(String, u32, &'n st
         Err(error @ (PathError::TableFull | PathError::TooMuchWork | PathError::Stopping)) => Err(error),
         Err(_) => Ok(None),
     }
-}
-
-/// Returns the changes that create an instance with an alias.
-pub(super) fn with_alias(table: &str, number: u32, alias: &str) -> [Change; 2] {
-    [Change::Add(table.to_owned(), number), alias_change(table, number, alias)]
 }
 
 /// Returns the change that gives an instance its alias.

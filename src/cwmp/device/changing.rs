@@ -167,6 +167,10 @@ impl Device {
         let confirmation = time.map(|time| self.confirmation_with(&change, time)).or(before.confirmation.clone());
         let boot = self.state.boot_id.clone();
         let mut work = Unfinished { boot, staged, undo: Vec::new(), confirmation, ..before.clone() };
+        if !writes.iter().any(|write| write.place.is_row()) {
+            // The values decide about the rows that were created for them.
+            work.tentative.clear();
+        }
         // Those before the answer too: a crash during one of them must not lose it.
         reloads.iter().for_each(|reload| work.owe(&reload.name));
         let names: Vec<String> = bound.iter().map(|change| change.name().to_owned()).collect();
@@ -197,9 +201,14 @@ impl Device {
 
     /// Changes values that the agent keeps. Those without which the ACS is not reached wait for a contact.
     fn apply_kept(&mut self, kept: Vec<Change>, author: Author, now: Now) -> Result<bool, JournalError> {
-        let Some(time) = self.time_to_confirm(&[], &kept, author) else { return self.apply(kept, author, now) };
+        let time = self.time_to_confirm(&[], &kept, author);
+        if time.is_none() && self.unfinished.tentative.is_empty() {
+            return self.apply(kept, author, now);
+        }
         let change = NewChange { writes: &[], staged: &[], kept: &kept, rows: &[] };
-        let work = Unfinished { confirmation: Some(self.confirmation_with(&change, time)), ..self.unfinished.clone() };
+        let confirmation = time.map(|time| self.confirmation_with(&change, time));
+        let confirmation = confirmation.or_else(|| self.unfinished.confirmation.clone());
+        let work = Unfinished { confirmation, tentative: Vec::new(), ..self.unfinished.clone() };
         self.apply_with(kept, Some(DeviceChange { bound: Vec::new(), rows: Vec::new(), work }), author, now)
     }
 

@@ -37,6 +37,12 @@ impl Device {
             self.unfinished.owed.clear();
         }
         self.sources.inherited.clone_from(&self.unfinished.owed);
+        if !self.unfinished.tentative.is_empty() {
+            log::warn!(
+                "a request was interrupted before its values were set: the instances that it created are deleted"
+            );
+            self.remove_rows(now);
+        }
     }
 
     /// Finishes the renames of a change that a crash has interrupted. Those whose package another program has locked stay in the

@@ -29,6 +29,8 @@ pub struct Unfinished {
     pub undo: Vec<Write>,
     /// The changes that wait for a contact with the ACS.
     pub confirmation: Option<Confirmation>,
+    /// The rows that a request has created whose values are not decided yet, as paths of instances.
+    pub tentative: Vec<String>,
 }
 
 /// A file whose new text is written beside it, and whose rename follows the record.
@@ -63,20 +65,25 @@ impl Unfinished {
         if let Some(open) = &self.confirmation {
             json["confirmation"] = open.to_json();
         }
+        if !self.tentative.is_empty() {
+            json["tentative"] = self.tentative.as_slice().into();
+        }
         json
     }
 
     /// Reads the form of the journal. Malformed parts are left out.
     pub(super) fn from_json(json: &Json) -> Unfinished {
         let list = |name: &str| json.get(name).and_then(Json::as_array).into_iter().flatten();
+        let texts = |name: &str| list(name).filter_map(Json::as_str).map(str::to_owned).collect();
         Unfinished {
             boot: json.get("boot").and_then(Json::as_str).unwrap_or_default().to_owned(),
             staged: json.get("staged").map(files_from_json).unwrap_or_default(),
-            owed: list("owed").filter_map(Json::as_str).map(str::to_owned).collect(),
+            owed: texts("owed"),
             running: None,
             is_last: false,
             undo: list("undo").filter_map(undo_from_json).collect(),
             confirmation: json.get("confirmation").map(Confirmation::from_json),
+            tentative: texts("tentative"),
         }
     }
 }
@@ -192,10 +199,12 @@ mod tests {
             is_last: false,
             undo: vec![undo(&exec), undo(&file), undo(&bus)],
             confirmation: None,
+            tentative: vec!["Device.T.1.".into()],
         };
         let read = Unfinished::from_json(&work.to_json());
         assert_eq!((&read.boot, &read.staged), (&work.boot, &work.staged));
         assert_eq!(read.owed, ["network", "wireless"]);
+        assert_eq!(read.tentative, work.tentative);
         assert_eq!(read.undo.iter().map(|write| &write.place).collect::<Vec<_>>(), [&exec, &file, &bus]);
         assert!(read.undo.iter().all(|write| write.text.as_deref() == Some("old")));
         for text in ["null", "{}", r#"{"staged":[1,[]],"owed":[5],"undo":[null,["a"],["a","b",["c"]]]}"#] {

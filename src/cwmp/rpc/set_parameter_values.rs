@@ -28,6 +28,9 @@ pub(super) fn handle(
         // R355: the state of the unit and of its environment decide on the request.
         device.refresh_software(now);
     }
+    if device.creates_instances() {
+        refresh_targets(request, device, now);
+    }
     super::refresh(request, "ParameterList", Wanted::changes, device, now);
     let changed = set(request, device, now);
     device.forget_answers();
@@ -41,10 +44,38 @@ fn set(request: Element<'_>, device: &mut Device, now: Now) -> Result<Changed, F
     let created = create_missing(request, device)?;
     let mut decided = Decided::default();
     decided.decide_all(request, device, created.as_ref().map_or(device.tree(), |created| &created.tree))?;
-    let (mut changes, aliases) = (created.map_or_else(Vec::new, |created| created.changes), decided.aliases);
+    let (mut changes, aliases) = (Vec::new(), decided.aliases);
+    if let Some(created) = created {
+        if device.make_rows(&created, now)? {
+            // The values of the rows that are new.
+            super::refresh(request, "ParameterList", Wanted::changes, device, now);
+        }
+        changes = created.changes;
+    }
     changes.extend(decided.changes);
     changes.extend(key.and_then(|key| device.parameter_key(&key)));
-    device.change(changes, Author::Acs, now).map_err(|fault| by_alias(fault, &aliases))
+    device.change(changes, Author::Acs, now).map_err(|fault| {
+        device.remove_rows(now);
+        by_alias(fault, &aliases)
+    })
+}
+
+/// Reads from the device the instances to which references in instances lead that the request may create: a refresh for the names
+/// finds no such instance yet.
+fn refresh_targets(request: Element<'_>, device: &mut Device, now: Now) {
+    let root = format!("{}.", device.tree().root_name());
+    let mut targets = Vec::new();
+    // Errors in the list are left to the decision.
+    for member in request.members("ParameterList").into_iter().flatten() {
+        let is_created = member.string("Name", MAX_LENGTH).is_ok_and(|name| name.contains('['));
+        if let Some(text) = member.argument("Value").ok().and_then(|value| value.text()).filter(|_| is_created) {
+            targets.extend(text.split(',').map(str::trim).filter(|item| item.starts_with(&root)).map(str::to_owned));
+        }
+    }
+    if !targets.is_empty() && device.tree().has_sources() {
+        let targets = device.numbered(targets, now);
+        device.refresh(&Wanted::instances(targets), now);
+    }
 }
 
 /// Decides on the instances of unknown aliases, if the ACS lets SetParameterValues create them (R320).

@@ -1,10 +1,12 @@
 //! Addressing of instances by alias and wildcard, with both shipped models (R317 to R322).
 
+use std::time::Duration;
+
 use super::gateway::Gateway;
-use crate::gateway::Model;
+use crate::gateway::{Model, TR_181};
 use crate::support::{
-    AcsSession, Message, add_object, delete_object, get_parameter_attributes, get_parameter_names,
-    get_parameter_values, set_parameter_attributes, set_parameter_values,
+    AcsOptions, AcsSession, ManualAcs, Message, add_object, delete_object, get_parameter_attributes,
+    get_parameter_names, get_parameter_values, set_parameter_attributes, set_parameter_values,
 };
 
 /// A text parameter in the outer table of each model, and one in the inner table.
@@ -314,3 +316,84 @@ fn local_commands_accept_aliases(model: &'static Model) {
     assert!(!agent.command(&["get", &name]).status.success());
 }
 both_models!(local_commands_accept_aliases);
+
+/// R319, R321: a strong reference is set by alias, is named as InstanceMode demands, and follows its instance. A weak one keeps its
+/// text.
+#[test]
+fn references_follow_an_alias() {
+    let mapping = "Device.NAT.PortMapping.[m].Interface";
+    let weak = "Device.IP.Diagnostics.IPPing.Interface";
+    let mut gateway = with_gateway(&TR_181, |model, session| {
+        session.succeeds(&add_object("Device.NAT.PortMapping.[m].", ""));
+        session.set(mapping, "string", "Device.IP.Interface.[cpe-1]");
+        session.set(weak, "string", "Device.IP.Interface.[cpe-1]");
+        assert_eq!(session.value(mapping), "Device.IP.Interface.1");
+        session.set("Device.IP.Interface.1.Alias", "string", "wan");
+        set_mode(model, session, "InstanceAlias");
+        assert_eq!(session.value(mapping), "Device.IP.Interface.[wan]");
+        assert_eq!(session.value(weak), "Device.IP.Interface.[cpe-1]");
+        let refused =
+            session.refuses(&set_parameter_values(&[(mapping, "string", "Device.IP.Interface.[lan]")], ""), 9003);
+        assert_eq!(refused.fault.expect("a fault").parameters[0].1, 9007);
+    });
+    gateway.crash_and_reboot();
+    gateway.acs.expect_session(&["1 BOOT"], |_, session| {
+        assert_eq!(session.value(mapping), "Device.IP.Interface.[wan]");
+        // R173: the reference is cleared with its target.
+        session.succeeds(&delete_object("Device.IP.Interface.[wan].", ""));
+        assert_eq!(session.value(mapping), "");
+    });
+}
+
+/// R317: without aliases in the model, the Inform says so, and a path with one is none.
+fn a_model_turns_aliases_off(model: &'static Model) {
+    let acs = ManualAcs::start(AcsOptions::new());
+    let supported = model.at("ManagementServer.AliasBasedAddressing");
+    let agent = model.gateway_at(&acs.url()).set(supported, "false").start();
+    acs.expect_session(&["0 BOOTSTRAP", "1 BOOT"], |inform, session| {
+        assert_eq!(inform.value(supported), Some("false"));
+        session.refuses(&add_object(&format!("{}[a].", model.outer), ""), 9005);
+        session.succeeds(&add_object(model.outer, ""));
+        let any = format!("{}[cpe-1].", model.hosts);
+        session.refuses(&get_parameter_values(&[&any]), 9005);
+        session.refuses(&get_parameter_names(&any, true), 9005);
+        session.refuses(&delete_object(&any, ""), 9005);
+        // The modes have no effect.
+        set_mode(model, session, "InstanceAlias");
+        session.set(model.at("ManagementServer.AutoCreateInstances"), "boolean", "true");
+        let name = format!("{}[a].{TEXT}", model.outer);
+        session.refuses(&set_parameter_values(&[(&name, "string", "x")], ""), 9003);
+        let all = session.succeeds(&get_parameter_values(&[model.at("")]));
+        assert!(names(&all).iter().all(|name| !name.contains('[')));
+    });
+    assert!(!agent.command(&["get", &format!("{}[cpe-1].", model.outer)]).status.success());
+}
+both_models!(a_model_turns_aliases_off);
+
+/// R164, R320: an agent that is killed while it creates instances has made all of the request or nothing.
+#[test]
+fn created_instances_survive_a_crash_as_a_whole() {
+    let mut gateway = with_gateway(&TR_181, |model, session| {
+        session.set(model.at("ManagementServer.AutoCreateInstances"), "boolean", "true");
+    });
+    let outer = TR_181.outer;
+    for round in 0..10u64 {
+        let text = format!("{outer}[crash].{TEXT}");
+        let inner = format!("{outer}[crash].{}[in].{INNER_TEXT}", TR_181.inner);
+        gateway.agent.succeeds(&["inform"]);
+        let (_, _, mut session) = gateway.acs.next_session();
+        session.send(&set_parameter_values(&[(&text, "string", "crash"), (&inner, "string", "192.0.2.1")], "key"));
+        std::thread::sleep(Duration::from_micros(round * 700));
+        gateway.agent.kill9();
+        drop(session);
+        gateway.acs.clear();
+        gateway.agent.restart();
+        gateway.agent.wait_for_control();
+        let found = gateway.agent.command(&["get", &format!("{outer}[crash].")]);
+        let listed = String::from_utf8_lossy(&found.stdout).into_owned();
+        if found.status.success() {
+            assert!(listed.contains(&format!("{TEXT}=crash\n")) && listed.contains("=192.0.2.1\n"), "{listed}");
+            gateway.agent.succeeds(&["delete", &format!("{outer}[crash].")]);
+        }
+    }
+}

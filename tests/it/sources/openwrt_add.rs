@@ -573,3 +573,90 @@ fn the_address_of_an_interface_is_set() {
     assert!(!agent.command(&["set", &format!("{wan}=198.51.100.9")]).status.success());
     assert_eq!((agent.value(wan), fs::read_to_string(&path).expect("a package")), ("198.51.100.2".to_owned(), after));
 }
+
+/// R318, R320: rows are created by alias, by AddObject and by SetParameterValues, with all values of the request or not at all.
+#[test]
+fn rows_are_created_by_alias() {
+    let Some(mut scene) = Scene::new() else { return };
+    let (path, package) = ("Device.NAT.PortMapping.", || scene.package("firewall"));
+    let table = &TABLES[0];
+    let named = |alias: &str| -> Vec<(String, &str)> {
+        table.values.iter().map(|(parameter, value)| (format!("{path}[{alias}].{parameter}"), *value)).collect()
+    };
+    scene.session(|session| {
+        let answer = session.succeeds(&add_object(&format!("{path}[web]."), "k"));
+        assert_eq!(answer.argument("InstanceNumber"), Some("3"));
+        let before = package();
+        session.refuses(&add_object(&format!("{path}[web]."), "k"), 9005);
+        let values = named("game");
+        let mut values: Vec<(&str, &str, &str)> =
+            values.iter().map(|(name, value)| (&**name, "string", *value)).collect();
+        session.refuses(&set_parameter_values(&values, "k"), 9003);
+        let mode = ("Device.ManagementServer.AutoCreateInstances", "boolean", "true");
+        session.succeeds(&set_parameter_values(&[mode], "k"));
+        let client = values[5];
+        values[5] = (client.0, "string", "host.example");
+        let refused = session.refuses(&set_parameter_values(&values, "k"), 9003).fault.expect("a fault");
+        assert!(refused.parameters.iter().all(|(name, ..)| name.starts_with(&format!("{path}[game]."))), "{refused:?}");
+        assert_eq!(package(), before, "the section is deleted with the values that are refused");
+        session.refuses(&get_parameter_names(&format!("{path}[game]."), true), 9005);
+        let log = scene.agent.log();
+        assert!(log.contains("deleted on the device by the ACS in session 2: Device.NAT.PortMapping.4."), "{log}");
+        values[5] = client;
+        let answer = session.succeeds(&set_parameter_values(&values, "k"));
+        assert_eq!(answer.argument("Status"), Some("1"));
+        assert!(package().starts_with(&before) && package().contains("option name 'It'\\''s a game'"), "{}", package());
+        for (name, value) in named("game").iter().map(|(name, value)| (name, value)) {
+            assert_eq!(session.value(name), *value);
+        }
+    });
+    let after = package();
+    scene.agent.crash_and_restart();
+    scene.agent.wait_for_control();
+    scene.session(|session| {
+        assert_eq!(scene.package("firewall"), after);
+        assert_eq!(session.value(&format!("{path}[game].Description")), "It's a game");
+        assert_eq!(session.value(&format!("{path}[web].Enable")), "false");
+        session.succeeds(&delete_object(&format!("{path}[game]."), "k"));
+    });
+}
+
+/// R164, R320: an agent that is killed while it creates a row with its values has made all of it or nothing after the next start.
+#[test]
+fn a_row_and_its_values_survive_a_crash_together() {
+    let Some(mut scene) = Scene::new() else { return };
+    let path = "Device.NAT.PortMapping.";
+    scene.session(|session| {
+        let mode = ("Device.ManagementServer.AutoCreateInstances", "boolean", "true");
+        session.succeeds(&set_parameter_values(&[mode], "k"));
+    });
+    for round in 0..10u64 {
+        let alias = format!("round{round}");
+        let values = [("Description", "crash"), ("InternalClient", "192.168.1.9"), ("ExternalPort", "7000")];
+        let names = values.map(|(parameter, value)| (format!("{path}[{alias}].{parameter}"), value));
+        let values: Vec<(&str, &str, &str)> = names.iter().map(|(name, value)| (&**name, "string", *value)).collect();
+        scene.agent.succeeds(&["inform"]);
+        let (_, _, mut session) = scene.acs.next_session();
+        session.send(&set_parameter_values(&values, "k"));
+        std::thread::sleep(Duration::from_millis(round * 4));
+        scene.agent.kill9();
+        drop(session);
+        scene.acs.clear();
+        // The stand-in for procd ends where it meets no agent.
+        scene.router.bus.play_procd(&scene.agent.control(), |_| {});
+        scene.agent.restart();
+        scene.agent.wait_for_control();
+        let found = scene.agent.command(&["get", &format!("{path}[{alias}].")]);
+        let sections = scene.package("firewall").matches("option name 'crash'").count();
+        let listed = String::from_utf8_lossy(&found.stdout).into_owned();
+        if found.status.success() {
+            assert!(
+                listed.contains("InternalClient=192.168.1.9\n") && listed.contains("ExternalPort=7000\n"),
+                "{listed}"
+            );
+            scene.agent.succeeds(&["delete", &format!("{path}[{alias}].")]);
+        } else {
+            assert_eq!(sections, 0, "round {round}: {}", scene.package("firewall"));
+        }
+    }
+}
