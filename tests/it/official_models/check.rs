@@ -10,10 +10,13 @@ use super::xml;
 pub(crate) type Node = Map<String, Value>;
 
 /// The parameters whose range is narrower than in the official model: parameter, member, reason.
-const NARROWER: [(&str, &str, &str); 6] = [
+const NARROWER: [(&str, &str, &str); 9] = [
     ("ManagementServer.HTTPCompression", "enum", "HTTPCompressionSupported is empty"),
     ("XMPP.Connection.{i}.ServerConnectAlgorithm", "enum", "WebSocket is not supported"),
     ("WiFi.AccessPoint.{i}.Security.ModeEnabled", "enum", "WEP, WPA and RADIUS are not offered"),
+    ("Bridging.Bridge.{i}.VLAN.{i}.Enable", "access", "OpenWrt cannot switch a VLAN off"),
+    ("DynamicDNS.Server.{i}.Name", "access", "the services are those of ddns-scripts"),
+    ("DynamicDNS.Server.{i}.ServiceName", "access", "the services are those of ddns-scripts"),
     ("DownloadDiagnostics.NumberOfConnections", "max", "DownloadDiagnosticMaxConnections"),
     ("UploadDiagnostics.NumberOfConnections", "max", "UploadDiagnosticsMaxConnections"),
     ("NSLookupDiagnostics.NumberOfRepetitions", "max", "each repetition is an instance of results"),
