@@ -58,7 +58,9 @@ pub fn check_actions(config: &Config, loaded: &Loaded) -> Result<(), Mistakes> {
             reject("download", file_type, "ed25519", &reason);
         }
     }
-    for (object, _) in &loaded.actions.diagnostics {
+    // A device without WiFi has no object of a scan, and no use for its action.
+    let is_omitted = |object: &str| loaded.tree.schema().omitted().iter().any(|one| object.starts_with(&one.path));
+    for (object, _) in loaded.actions.diagnostics.iter().filter(|(object, _)| !is_omitted(object)) {
         let state = format!("{object}{STATE}");
         if !loaded.tree.parameter(&state).is_ok_and(|parameter| parameter.spec.writable) {
             let pointer = format!("/actions/diagnostics/{}", escape(object));

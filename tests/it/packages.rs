@@ -614,7 +614,10 @@ fn systemd_unit() {
 fn both_overlays_of_openwrt_have_the_same_actions() {
     let actions = |file: PathBuf| {
         let json: Json = serde_json::from_str(&fs::read_to_string(file).expect("a file")).expect("JSON");
-        json["actions"].clone()
+        let mut actions = json["actions"].clone();
+        // TR-098 has no object of a scan for WiFi networks.
+        actions.as_object_mut().expect("actions").remove("diagnostics");
+        actions
     };
     let (one, other) = (crate::gateway::model_file("openwrt.json"), cross("openwrt/files/openwrt-098.json"));
     assert!(one.exists() && actions(one.clone()).get("reboot").is_some());

@@ -14,7 +14,7 @@ impl SchemaBuilder<'_> {
         let Some(missing) = paths.into_iter().find(|path| !(self.is_there)(path)) else { return false };
         // The names of nodes need no escapes in a pointer.
         let path = format!("{}.", self.location.pointer[1..].replace('/', "."));
-        // An object within one that is left out is no news.
+        // An object within one that is left out is left out with it.
         if !self.omitted.iter().any(|omitted| path.starts_with(&omitted.path)) {
             self.omitted.push(Omitted { path, missing: missing.into() });
         }
