@@ -33,7 +33,7 @@ const TABLES: &[Table] = &[
         package: "firewall",
         number: "3",
         added: "config redirect 'cpe_redirect_3'\n\toption target 'DNAT'\n\toption src 'wan'\n\toption proto 'tcp'\n\
-            \toption enabled '0'\n",
+            \toption enabled '0'\n\toption dest_ip '0.0.0.0'\n",
         values: &[
             ("Interface", "Device.IP.Interface.4"),
             ("ExternalPort", "7000"),
@@ -45,8 +45,8 @@ const TABLES: &[Table] = &[
             ("Enable", "true"),
         ],
         section: "config redirect 'cpe_redirect_3'\n\toption target 'DNAT'\n\toption src 'guest'\n\toption proto 'udp'\n\
-            \toption enabled '1'\n\toption src_dport '7000-7010'\n\toption dest_port '9000'\n\
-            \toption dest_ip '192.168.1.9'\n\toption name 'It'\\''s a game'\n",
+            \toption enabled '1'\n\toption dest_ip '192.168.1.9'\n\toption src_dport '7000-7010'\n\
+            \toption dest_port '9000'\n\toption name 'It'\\''s a game'\n",
         others: &[("Status", "Enabled"), ("RemoteHost", ""), ("LeaseDuration", "0")],
     },
     Table {
@@ -148,7 +148,7 @@ const TABLES: &[Table] = &[
         package: "firewall",
         number: "1",
         added: "config redirect 'cpe_dmz_1'\n\toption target 'DNAT'\n\toption src 'wan'\n\toption proto 'all'\n\
-            \toption enabled '0'\n",
+            \toption enabled '0'\n\toption dest_ip '0.0.0.0'\n",
         values: &[
             ("DestIP", "192.168.1.44"),
             ("SourcePrefix", "203.0.113.0/24"),

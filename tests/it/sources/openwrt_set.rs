@@ -205,6 +205,8 @@ const SETTINGS: &[(&str, &str, &str, &str)] = &[
     ("DHCPv4.Server.Pool.1.LeaseTime", "3600", "dhcp", "option leasetime '3600'"),
     ("DHCPv4.Server.Pool.2.Enable", "true", "dhcp", "option ignore '0'"),
     ("NAT.PortMapping.1.InternalClient", "192.168.1.77", "firewall", "option dest_ip '192.168.1.77'"),
+    // Without dest_ip, the firewall would open the ports of the router itself.
+    ("NAT.PortMapping.2.InternalClient", "", "firewall", "option dest_ip '0.0.0.0'"),
     ("NAT.PortMapping.1.RemoteHost", "203.0.113.9", "firewall", "option src_ip '203.0.113.9'"),
     ("NAT.PortMapping.2.Protocol", "TCP", "firewall", "option proto 'tcp'"),
     ("NAT.PortMapping.2.Description", "Anna's games (TCP)", "firewall", r"option name 'Anna'\''s games (TCP)'"),

@@ -7,7 +7,7 @@ use super::fields::NoText;
 use super::writes::{Planned, wrong_characters};
 use super::{Above, Missing, RefreshWalk};
 use crate::model::schema::Spec;
-use crate::model::source::{Excerpt, Field, Form, Location, OptionForm, Place, SourceId, View, Write};
+use crate::model::source::{Excerpt, Field, Form, Location, OptionForm, Place, SourceId, Template, View, Write};
 use crate::model::value::Value;
 
 /// A value that is a part of texts.
@@ -122,6 +122,7 @@ impl<'t> RefreshWalk<'t> {
                 let values: Vec<(&str, &str)> = literals.iter().map(|(name, text)| (*name, text.as_str())).collect();
                 view.texts(&texts, &values).map_err(Planned::Unfit)?
             }
+            None if self.written_as(part).is_some() => vec![self.own_text(part, texts[0].as_deref())?],
             None => {
                 let is_absent = self.value(field, part.spec, None).is_ok_and(|absent| absent == *part.value);
                 let wanted = literals.pop().map(|(_, text)| text).filter(|text| !text.is_empty() && !is_absent);
@@ -144,6 +145,21 @@ impl<'t> RefreshWalk<'t> {
             }
         }
         Ok(())
+    }
+
+    /// Returns the text that `write` gives to a value.
+    fn written_as(&self, part: &Part<'t>) -> Option<&'t Template> {
+        let (literal, field) = (part.value.to_string(), part.field);
+        let (_, text) = field.mapping.writes.iter().find(|(value, _)| **value == *literal)?;
+        text.as_ref()
+    }
+
+    /// Returns the text of `write` for a value, or the present one if that is the same value.
+    fn own_text(&mut self, part: &Part<'t>, held: Option<&str>) -> Result<Option<String>, Planned> {
+        let is_same = self.value(part.field, part.spec, held).is_ok_and(|read| part.is_value(&read));
+        let Some(template) = self.written_as(part).filter(|_| !is_same) else { return Ok(held.map(str::to_owned)) };
+        let text = self.fill(template).map_err(|_| Planned::Failed(self.failure(part.field)))?;
+        Ok(Some(text.into_owned()))
     }
 
     /// Returns the way of a value, after all texts are known.
