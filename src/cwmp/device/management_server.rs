@@ -139,7 +139,6 @@ pub(crate) mod parameter {
     /// The address of the agent on that connection, published by the agent (R300).
     pub(crate) const JABBER_ID: &str = "ConnReqJabberID";
     /// The ways of a connection request, published by the agent (R301).
-    #[cfg(feature = "xmpp")]
     pub(crate) const REQUEST_METHODS: &str = "SupportedConnReqMethods";
 
     // Gateway association (Annex F).
@@ -170,11 +169,12 @@ pub(crate) mod parameter {
 }
 
 /// The parameters that the agent publishes; the ACS and the journal never set them.
-pub(super) const PUBLISHED: [&str; 4] = [
+pub(super) const PUBLISHED: [&str; 5] = [
     parameter::CONNECTION_REQUEST_URL,
     parameter::UDP_CONNECTION_REQUEST_ADDRESS,
     parameter::NAT_DETECTED,
     parameter::JABBER_ID,
+    parameter::REQUEST_METHODS,
 ];
 
 /// Returns the full name of a parameter of the ManagementServer object.
