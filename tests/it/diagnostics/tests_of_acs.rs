@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 
+use super::network::ICMP_SENDER;
 use super::{COMPLETE, in_session, may_ping, set};
 use crate::gateway::{Model, SOON};
 use crate::rpc::gateway::{Gateway, QUIET};
@@ -14,7 +15,7 @@ use crate::support::agent::program;
 use crate::support::network::in_own_network;
 use crate::support::port::closed_address;
 use crate::support::set_parameter_values;
-use crate::support::skip::skip_for_lack_of;
+use crate::support::skip::{emulator_lacks, skip_for_lack_of};
 
 const SERVICE: &str = "Device.IP.Diagnostics.UDPEchoConfig.";
 const ECHO: &str = "Device.IP.Diagnostics.UDPEchoDiagnostics.";
@@ -116,7 +117,7 @@ fn the_port_of_the_echo_service_is_taken() {
 /// R311: tests that were requested in one session run one after the other, and none is lost; `status` shows the one that runs.
 #[test]
 fn several_tests_of_one_session() {
-    if !may_ping() {
+    if !may_ping() || emulator_lacks(ICMP_SENDER) {
         return;
     }
     let mut gateway = Gateway::new(device());
@@ -196,6 +197,9 @@ fn tests_that_fail() {
 /// Without the rights of root a trace route works, and a ping says what it lacks.
 #[test]
 fn commands_without_the_rights_of_root() {
+    if emulator_lacks(ICMP_SENDER) {
+        return;
+    }
     in_own_network("diagnostics::tests_of_acs::commands_without_the_rights_of_root", || {
         let directory = tempfile::tempdir().expect("a directory");
         let copy = directory.path().join("cpe-agent");
