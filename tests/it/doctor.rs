@@ -252,7 +252,8 @@ fn a_session_that_fails_is_told_with_its_causes() {
     told.has("FAILED", "last session", &["the reply of the ACS is not valid SOAP", "\"this is no SOAP\""]).has(
         "warning",
         "first cause",
-        &["2 failures, the first at ", "the server answered with HTTP status 500: \"out of order\""],
+        // A slow machine has seen a retry more.
+        &[" failures, the first at ", "the server answered with HTTP status 500: \"out of order\""],
     );
     acs.take_violations();
 }
