@@ -1,11 +1,10 @@
 //! DUStateChangeComplete (TR-069 A6 §A.4.2.3) and AutonomousDUStateChangeComplete: the requests of the CPE that report the
 //! end of operations on deployment units.
 
+use super::transfer_complete::{utc, write_fault};
 use crate::cwmp::soap::{EnvelopeHeader, EnvelopeWriter};
 use crate::cwmp::software::{Requester, UnitJob, UnitRequest, UnitResult};
-use crate::cwmp::transfer::Failure;
 use crate::cwmp::version::Version;
-use crate::model::date_time::DateTime;
 
 /// Returns the whole message; `None` for a request with an operation that has not ended.
 pub(crate) fn encode(request: &UnitRequest, version: Version, id: &str) -> Option<Vec<u8>> {
@@ -39,7 +38,6 @@ fn write_result(
     UnitResult { unit, state, failure }: &UnitResult,
     version: Version,
 ) {
-    let time = |wall: Option<i64>| wall.map_or(DateTime::UNKNOWN, |wall| DateTime::from_unix(wall, 0));
     let complete = job.report().and_then(|report| report.complete);
     out.text("UUID", &unit.uuid);
     out.text("DeploymentUnitRef", &unit.path);
@@ -48,18 +46,9 @@ fn write_result(
     out.text("Resolved", u8::from(unit.is_resolved));
     out.text("ExecutionUnitRefList", &unit.execution_units);
     // An operation that was refused before it began has no StartTime.
-    out.text("StartTime", time(job.began()));
-    out.text("CompleteTime", time(complete));
-    out.element("Fault", |fault| match failure {
-        None => {
-            fault.text("FaultCode", 0);
-            fault.text("FaultString", "");
-        }
-        Some(Failure { code, text, .. }) => {
-            fault.text("FaultCode", code.in_version(version).number());
-            fault.text("FaultString", text);
-        }
-    });
+    out.text("StartTime", utc(job.began()));
+    out.text("CompleteTime", utc(complete));
+    write_fault(out, "Fault", failure.as_ref(), version);
     if !matches!(request.requester(), Requester::Acs(_)) {
         out.text("OperationPerformed", job.operation().kind.name());
     }

@@ -34,10 +34,16 @@ pub(crate) fn method(transfer: &Transfer) -> &'static str {
     }
 }
 
-/// Writes the result of the transfer and its times in UTC. A success has code 0 and no text; an unknown instant is the
-/// Unknown Time (R238).
+/// Writes the result of the transfer and its times in UTC.
 fn write_end(message: &mut EnvelopeWriter, report: &TransferReport, began: Option<i64>, version: Version) {
-    message.element("FaultStruct", |fault| match &report.failure {
+    write_fault(message, "FaultStruct", report.failure.as_ref(), version);
+    message.text("StartTime", utc(began));
+    message.text("CompleteTime", utc(report.complete));
+}
+
+/// Writes the result of an operation that the CPE reports. A success has code 0 and no text.
+pub(super) fn write_fault(out: &mut EnvelopeWriter, name: &str, failure: Option<&Failure>, version: Version) {
+    out.element(name, |fault| match failure {
         None => {
             fault.text("FaultCode", 0);
             fault.text("FaultString", "");
@@ -48,7 +54,9 @@ fn write_end(message: &mut EnvelopeWriter, report: &TransferReport, began: Optio
             fault.text("FaultString", text);
         }
     });
-    let time = |wall: Option<i64>| wall.map_or(DateTime::UNKNOWN, |wall| DateTime::from_unix(wall, 0));
-    message.text("StartTime", time(began));
-    message.text("CompleteTime", time(report.complete));
+}
+
+/// Returns an instant of a report; an unknown one is the Unknown Time (R238).
+pub(super) fn utc(wall: Option<i64>) -> DateTime {
+    wall.map_or(DateTime::UNKNOWN, |wall| DateTime::from_unix(wall, 0))
 }
