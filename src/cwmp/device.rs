@@ -98,6 +98,35 @@ pub struct Device {
     next_runs: Option<Runs>,
 }
 
+/// The members of the journal beside the tree. A later record replaces those of an earlier one.
+#[derive(Default)]
+struct Stored {
+    state: DeviceState,
+    /// The text of `state`.
+    written: String,
+    totals: SessionTotals,
+    unfinished: Unfinished,
+    runs: Runs,
+}
+
+impl Stored {
+    fn apply(&mut self, mut record: serde_json::Map<String, Json>, now: Now) {
+        if let Some(stored) = record.remove("state") {
+            self.state = DeviceState::from_json(&stored, now);
+            self.written = stored.to_string();
+        }
+        if let Some(stored) = record.get("sessions") {
+            self.totals = SessionTotals::from_json(stored);
+        }
+        if let Some(stored) = record.get("device") {
+            self.unfinished = Unfinished::from_json(stored);
+        }
+        if let Some(stored) = record.get("tests") {
+            self.runs.restore(stored);
+        }
+    }
+}
+
 impl Device {
     /// Restores the device: applies the records of the journal to the factory state. Also returns a notice, for the log,
     /// for each record or value that the model rejects.
@@ -109,32 +138,17 @@ impl Device {
     ) -> (Device, Vec<String>) {
         let Loaded { mut tree, actions, reloads, .. } = loaded;
         tree.set_with_omitted(true);
-        let mut unfinished = Unfinished::default();
-        let mut state = DeviceState::default();
-        let mut written = String::new();
-        let mut totals = SessionTotals::default();
-        let mut runs = Runs::default();
+        let mut stored = Stored::default();
         let (patterns, mut notices, mut dropped) = (PatternCache::default(), Vec::new(), Vec::new());
         for record in records {
-            let Ok(Json::Object(mut record)) = serde_json::from_str(record) else {
+            let Ok(Json::Object(record)) = serde_json::from_str(record) else {
                 notices.push("a record of the journal is no JSON object".into());
                 continue;
             };
             apply_record(&mut tree, record.get("tree"), &patterns, &mut notices, &mut dropped);
-            if let Some(stored) = record.remove("state") {
-                state = DeviceState::from_json(&stored, now);
-                written = stored.to_string();
-            }
-            if let Some(stored) = record.get("sessions") {
-                totals = SessionTotals::from_json(stored);
-            }
-            if let Some(stored) = record.get("device") {
-                unfinished = Unfinished::from_json(stored);
-            }
-            if let Some(stored) = record.get("tests") {
-                runs.restore(stored);
-            }
+            stored.apply(record, now);
         }
+        let Stored { mut state, written, totals, unfinished, runs } = stored;
         state.totals = totals;
         tree.set_with_omitted(false);
         tree.set_addressing(management_server::addressing(&tree));

@@ -110,7 +110,7 @@ impl Instance {
     }
 
     /// Returns the alias, if the journal holds it.
-    pub(super) fn set_alias(&self, spec: &TableSpec) -> Option<Value> {
+    pub(super) fn stored_alias(&self, spec: &TableSpec) -> Option<Value> {
         let slot = spec.alias.filter(|slot| self.scope.changed.contains(slot))?;
         self.scope.values[slot as usize].clone()
     }

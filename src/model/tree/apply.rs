@@ -76,7 +76,7 @@ impl Tree {
             return Err(PathError::NotDeletable);
         };
         // The row may come back.
-        let alias = instance.set_alias(&spec).filter(|_| self.loose_row(path).is_some());
+        let alias = instance.stored_alias(&spec).filter(|_| self.loose_row(path).is_some());
         let table = &mut self.scope_mut(&steps).tables[index as usize];
         // A factory instance is loaded from the files at each start, so that its deletion must be stored (R222). An
         // added instance leaves nothing but its number behind.
