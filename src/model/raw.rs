@@ -209,7 +209,7 @@ impl<'t> Object<'t> {
 }
 
 /// Returns true if a member's name is that of a node (`Hosts`, `{i}`, `12`) rather than a word that describes one
-/// (`type`). The actions of a device overlay each other as nodes do.
+/// (`type`). The actions and the reloads of a device overlay each other as nodes do.
 pub(super) fn is_node(name: &str) -> bool {
-    !name.starts_with(|c: char| c.is_ascii_lowercase()) || matches!(name, "actions" | "download" | "upload")
+    !name.starts_with(|c: char| c.is_ascii_lowercase()) || matches!(name, "actions" | "download" | "reloads" | "upload")
 }

@@ -31,6 +31,17 @@ pub(super) fn layers(texts: &[&str]) -> Result<Tree, Mistakes> {
 }
 
 #[test]
+fn an_overlay_replaces_single_reloads() {
+    let base = r#"{ "Device": {}, "reloads": { "network": { "confirmMinutes": 5 }, "led": { "run": ["/bin/a"], "order": 9 },
+                                               "old": { "run": ["/bin/b"] } } }"#;
+    let overlay = r#"{ "Device": {}, "reloads": { "led": { "run": ["/bin/c"] }, "old": null } }"#;
+    let reloads = load(&[file(base), file(overlay)], &[]).unwrap().reloads;
+    assert!(reloads.confirm("network").is_some(), "a device would lose the way back of its settings");
+    assert_eq!(reloads.get("led").order, 50, "the entry is replaced as a whole");
+    assert!(!reloads.has("old"));
+}
+
+#[test]
 fn of_several_files_the_last_that_says_something_wins() {
     let tree = layers(&[
         r#"{ "Device": { "A": { "type": "string", "maxLength": 3, "value": "0" }, "B": { "C": { "type": "int", "value": "0" } },
