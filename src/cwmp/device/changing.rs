@@ -358,7 +358,7 @@ fn name_new_rows(kept: &mut [Change], added: Option<&str>) {
 }
 
 /// Returns true if two places are one setting of the device.
-fn is_same_setting(one: &Place, other: &Place) -> bool {
+pub(super) fn is_same_setting(one: &Place, other: &Place) -> bool {
     match (one, other) {
         (
             Place::Uci { package: a, section: b, option: c, form: d, .. },

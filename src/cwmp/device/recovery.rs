@@ -1,6 +1,6 @@
 //! The end of a change of the device: the work that a crash has interrupted, and the reloads that are owed.
 
-use super::changing::DeviceChange;
+use super::changing::{DeviceChange, is_same_setting};
 use super::{Author, Confirmation, Device, RenamedRow, Sources, Unfinished};
 use crate::clock::Now;
 use crate::model::change::Change;
@@ -191,7 +191,11 @@ impl Device {
 
     /// Keeps the values that were set until the reload has run and settled, whichever the device has meanwhile (R170).
     pub(super) fn pin(&mut self, writes: &[Write], renamed: &[RenamedRow]) {
-        self.sources.pins.retain(|pinned| !writes.iter().any(|write| write.name == pinned.name));
+        // One setting of the device may be two parameters: the later value is the one that counts.
+        let is_old = |pinned: &Write| {
+            writes.iter().any(|write| write.name == pinned.name || is_same_setting(&write.place, &pinned.place))
+        };
+        self.sources.pins.retain(|pinned| !is_old(pinned));
         for write in writes {
             if !write.place.is_row() && write.reload.as_deref().is_some_and(|reload| self.unfinished.owes(reload)) {
                 let mut pinned = write.clone();
