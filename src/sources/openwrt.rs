@@ -5,7 +5,7 @@
 //! | `openwrt/bridge.rs` | `bridge_port` |
 //! | `openwrt/dhcp.rs` | `dhcp_pool`, `static_lease` |
 //! | `openwrt/dhcp_option.rs` | `dhcp_option` |
-//! | `openwrt/network.rs` | `network`, `dns_forwarder`; the origin of the rows of `resolver`, `route` and `route6`; `status` of `clock` |
+//! | `openwrt/network.rs` | `devices`, `network`, `dns_forwarder`; the origin of the rows of `resolver`, `route` and `route6`; `status` of `clock` |
 //! | `openwrt/zone.rs` | `zone`, `zone_network`, `zones` |
 
 use super::uci::Configuration;
@@ -25,7 +25,15 @@ const ON: &str = "1";
 pub(super) fn has(provider: &str) -> bool {
     matches!(
         provider,
-        "bridge_port" | "dhcp_option" | "dhcp_pool" | "network" | "static_lease" | "zone" | "zone_network" | "zones"
+        "bridge_port"
+            | "devices"
+            | "dhcp_option"
+            | "dhcp_pool"
+            | "network"
+            | "static_lease"
+            | "zone"
+            | "zone_network"
+            | "zones"
     )
 }
 
@@ -33,7 +41,7 @@ pub(super) fn has(provider: &str) -> bool {
 pub(super) fn packages(provider: &str) -> &'static [&'static str] {
     match provider {
         "dhcp_pool" | "static_lease" => &["dhcp", "network"],
-        "bridge_port" | "dhcp_option" | "network" => &["network"],
+        "bridge_port" | "devices" | "dhcp_option" | "network" => &["network"],
         "zone" | "zones" => &["firewall"],
         _ => &["firewall", "network"],
     }
@@ -56,6 +64,7 @@ pub(super) fn rows(provider: &str, packages: &mut Configuration) -> Result<Vec<R
             Ok(dhcp::static_leases(&hosts, &pools, packages.package("network")?))
         }
         "bridge_port" => Ok(bridge::ports(packages.package("network")?)),
+        "devices" => Ok(vec![network::devices(packages.package("network")?)]),
         "dhcp_option" => Ok(dhcp_option::rows(packages.package("network")?)),
         "network" => Ok(network::rows(packages.package("network")?)),
         "zone" => Ok(firewall.iter().map(zone::row).collect()),

@@ -5,6 +5,7 @@
 //! A test whose tools are missing is skipped, or fails if `CPE_AGENT_TOOLS` is `required`.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -130,7 +131,7 @@ impl OpenWrt {
         command.arg("ash").arg(script).args(arguments).envs(environment.iter().copied());
         command.env("PATH", format!("{stubs}:{}", std::env::var("PATH").unwrap_or_default()));
         command.env("IPKG_INSTROOT", self.root.path()).env("UCI_CONFIG_DIR", self.path("etc/config"));
-        command.env("CPE_AGENT_DEVICES", self.path("run/devices"));
+        command.env("CPE_AGENT_DEVICES", self.path("run/devices")).env("CPE_AGENT_CONNTRACK", self.path("conntrack"));
         command.env("CPE_AGENT_RUN", self.path("run/cpe-agent")).env("CPE_AGENT_PROGRAM", BINARY);
         succeeds(command.env("RECORD", &record));
         fs::read_to_string(record).unwrap_or_default()
@@ -296,6 +297,35 @@ fn openwrt_tells_dnsmasq_the_identity() {
     .expect("a file");
     assert!(openwrt.init("reload").starts_with("dnsmasq restart\n"));
     assert_eq!(fs::read_to_string(&lines).expect("a file").trim(), "");
+}
+
+/// The times of connection tracking that the ACS has set are those of the kernel after the reload, and after a reboot.
+#[test]
+fn openwrt_sets_the_times_of_connection_tracking() {
+    if !has(&["busybox"]) {
+        return;
+    }
+    let openwrt = OpenWrt::new(&openwrt_configuration(&[("option enabled '0'", "option enabled '1'")]));
+    let file = |name: &str| openwrt.path("conntrack").join(format!("nf_conntrack_{name}"));
+    let times = || ["tcp_timeout_established", "udp_timeout_stream"].map(|name| fs::read_to_string(file(name)).ok());
+    let set = |option: &str, time: &str| {
+        let mut values = fs::OpenOptions::new().create(true).append(true).open(openwrt.path("etc/config/values"));
+        let line = format!("network.globals.{option}={time}\n");
+        values.as_mut().expect("a file").write_all(line.as_bytes()).expect("written");
+    };
+    // A kernel without connection tracking has none of the files.
+    set("cpe_tcp_timeout", "3600");
+    openwrt.init("conntrack");
+    assert_eq!(times(), [None, None]);
+    fs::create_dir(openwrt.path("conntrack")).expect("a directory");
+    for name in ["tcp_timeout_established", "udp_timeout_stream"] {
+        fs::write(file(name), "7440\n").expect("written");
+    }
+    openwrt.init("conntrack");
+    assert_eq!(times(), [Some("3600\n".to_owned()), Some("7440\n".to_owned())]);
+    set("cpe_udp_timeout", "90");
+    assert!(openwrt.init("start").starts_with("open\n"));
+    assert_eq!(times(), [Some("3600\n".to_owned()), Some("90\n".to_owned())]);
 }
 
 /// The command that procd starts becomes the agent, with a lower chance to be killed for its memory.

@@ -166,10 +166,7 @@ fn duration(text: &str) -> Option<i64> {
 }
 
 fn netmask(text: &str) -> Option<String> {
-    let length: u32 = text.parse().ok().filter(|length| *length <= 32)?;
-    // A shift by 32 bits is not defined for a number of 32 bits.
-    let mask = u32::MAX.checked_shl(32 - length).unwrap_or(0);
-    Some(std::net::Ipv4Addr::from(mask).to_string())
+    super::view::mask(text).map(|mask| std::net::Ipv4Addr::from(mask).to_string())
 }
 
 fn mac(text: &str) -> Option<String> {
@@ -198,6 +195,7 @@ mod tests {
             ("duration", "infinite", "-1"),
             ("duration", "90", "90"),
             ("netmask", "24", "255.255.255.0"),
+            ("netmask", "255.255.0.0", "255.255.0.0"),
             ("netmask", "0", "0.0.0.0"),
             ("netmask", "32", "255.255.255.255"),
             ("mac", "00-1a-2B-3c-4d-5e", "00:1A:2B:3C:4D:5E"),
@@ -220,6 +218,7 @@ mod tests {
             ("duration", "soon"),
             ("duration", ""),
             ("netmask", "33"),
+            ("netmask", "255.0.255.0"),
             ("mac", "00:11:22"),
             ("mac", "00:11:22:33:44:5g"),
             ("epoch", "x"),

@@ -73,6 +73,7 @@ pub const PROVIDERS: &[Provider] = &[
     Provider { name: "bridge_port", shape: Shape::Rows, fields: &["pvid"] },
     Provider { name: "clock", shape: Shape::One, fields: &["local_time", "zone", "synchronized", "status"] },
     Provider { name: "conntrack", shape: Shape::One, fields: &["tcp_timeout", "udp_timeout"] },
+    Provider { name: "devices", shape: Shape::One, fields: &["networks"] },
     Provider { name: "dhcp_option", shape: Shape::Rows, fields: &["interface", "kind", "tag", "value", "order"] },
     Provider { name: "dhcp_pool", shape: Shape::Rows, fields: &["routers", "servers", "domain"] },
     Provider { name: "dns_forwarder", shape: Shape::Rows, fields: &["address", "family", "interface", "type"] },

@@ -194,7 +194,7 @@ fn network(address: Option<&str>, netmask: Option<&str>) -> Result<Option<(u32, 
 }
 
 /// Reads a netmask in dots, or the length of a prefix.
-fn mask(text: &str) -> Option<u32> {
+pub(super) fn mask(text: &str) -> Option<u32> {
     if let Ok(length) = text.parse::<u32>() {
         // A shift by 32 bits is not defined for a number of 32 bits.
         return (length <= 32).then(|| u32::MAX.checked_shl(32 - length).unwrap_or(0));

@@ -33,6 +33,22 @@ pub(super) fn rows(network: &Sections) -> Vec<Row> {
     network.of_type("interface").map(row).collect()
 }
 
+/// Returns the row with the links of all interfaces: a word `interface=link` for each.
+pub(super) fn devices(network: &Sections) -> Row {
+    let pair = |interface: &Row| Some(format!("{}={}", interface.key, link(interface, network)?));
+    let mut row = Row::new("");
+    row.set("networks", network.of_type("interface").filter_map(pair).collect::<Vec<_>>().join(" "));
+    row
+}
+
+/// Returns the link over which an interface sends: that of PPP is named after the protocol and the interface.
+fn link(interface: &Row, network: &Sections) -> Option<String> {
+    match interface.get("proto") {
+        Some(proto) if is_over_ppp(interface) => Some(format!("{proto}-{}", interface.key)),
+        _ => device(interface, network, MAX_ALIASES),
+    }
+}
+
 fn is_over_ppp(interface: &Row) -> bool {
     interface.get("proto").is_some_and(|proto| OVER_PPP.contains(&proto))
 }
@@ -202,14 +218,7 @@ pub(super) fn add_interfaces(addresses: &mut [Row], network: &Sections) {
 
 /// Returns true if a route leads over the link of an interface.
 fn is_of(interface: &Row, route: &Row, network: &Sections) -> bool {
-    let Some(link) = route.get("device") else { return false };
-    match interface.get("proto") {
-        // The link of PPP is named after the protocol and the interface.
-        Some(proto) if is_over_ppp(interface) => {
-            link.strip_prefix(proto).and_then(|rest| rest.strip_prefix('-')) == Some(&interface.key)
-        }
-        _ => device(interface, network, MAX_ALIASES).as_deref() == Some(link),
-    }
+    route.get("device").is_some_and(|device| link(interface, network).as_deref() == Some(device))
 }
 
 /// Returns true if a section of the configuration is this route.

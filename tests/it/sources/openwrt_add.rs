@@ -25,7 +25,7 @@ struct Table {
 }
 
 /// The packages of the tables.
-const PACKAGES: [&str; 5] = ["dhcp", "dropbear", "firewall", "network", "wireless"];
+const PACKAGES: [&str; 6] = ["dhcp", "dropbear", "firewall", "network", "sqm", "wireless"];
 
 const TABLES: &[Table] = &[
     Table {
@@ -233,6 +233,18 @@ const TABLES: &[Table] = &[
             \toption service_name 'dyndns.org'\n\toption username 'homer'\n\toption lookup_host 'home.example.net'\n\
             \toption domain 'home.example.net'\n",
         others: &[],
+    },
+    Table {
+        path: "QoS.Shaper.",
+        package: "sqm",
+        number: "2",
+        added: "config queue 'cpe_queue_2'\n\toption enabled '0'\n\toption download '0'\n\toption upload '0'\n\
+            \toption qdisc 'fq_codel'\n\toption script 'simple.qos'\n\toption linklayer 'none'\n",
+        values: &[("Interface", "Device.IP.Interface.4"), ("ShapingRate", "5000000"), ("Enable", "true")],
+        section: "config queue 'cpe_queue_2'\n\toption enabled '1'\n\toption download '0'\n\toption upload '5000'\n\
+            \toption qdisc 'fq_codel'\n\toption script 'simple.qos'\n\toption linklayer 'none'\n\
+            \toption interface 'br-guest'\n",
+        others: &[("Status", "Enabled")],
     },
     Table {
         path: "SSH.Server.",
@@ -485,6 +497,13 @@ const PARTS: &[PartCase] = &[
         &["config redirect 'cpe_redirect_2'", "\toption src_dport '27010-27050'", "\toption dest_port '27010'"],
     ),
     (
+        &[("NAT.PortMapping.1.AllInterfaces", "false"), ("QoS.Shaper.1.ShapingRate", "-1")],
+        "sqm",
+        &["\toption upload '10000'"],
+        &["\toption upload '0'"],
+    ),
+    (&[("NAT.InterfaceSetting.1.TCPTranslationTimeout", "3600")], "network", &[], &["\toption cpe_tcp_timeout '3600'"]),
+    (
         &[("Firewall.Chain.1.Rule.10.DestIPExclude", "false"), ("Firewall.Chain.1.Rule.10.SourceMask", "")],
         "firewall",
         &["config rule", "\toption src_ip '192.168.1.0/25'", "\toption dest_ip '!203.0.113.9'"],
@@ -506,6 +525,15 @@ const REFUSED: &[&[(&str, &str)]] = &[
     &[("Firewall.Chain.1.Rule.10.DestPortRangeMax", "80")],
     &[("NAT.PortMapping.1.Interface", "Device.IP.Interface.5")],
     &[("NAT.PortMapping.1.ExternalPortEndRange", "70")],
+    // The firewall forwards to no host from all zones, and never ends a forward by itself.
+    &[("NAT.PortMapping.1.AllInterfaces", "true")],
+    &[("NAT.PortMapping.1.LeaseDuration", "60")],
+    &[("WiFi.AccessPoint.1.Security.PreSharedKey", "00")],
+    &[("QoS.Shaper.1.ShapingRate", "50")],
+    &[("QoS.Shaper.1.Interface", "Device.IP.Interface.5")],
+    &[("NAT.InterfaceSetting.1.TCPTranslationTimeout", "0")],
+    &[("DHCPv4.Server.Pool.1.SubnetMask", "255.0.255.0")],
+    &[("Firewall.Chain.1.Rule.10.DSCP", "63")],
     // One option, of which the device has one of the two values already.
     &[("WiFi.SSID.1.Enable", "false"), ("WiFi.AccessPoint.1.Enable", "true")],
     &[("WiFi.AccessPoint.1.Enable", "true"), ("WiFi.SSID.1.Enable", "false")],
@@ -542,7 +570,8 @@ fn parts_of_texts_change_their_lines_alone() {
             assert_eq!(scene.package(package), after, "{values:?}");
         }
         for values in REFUSED {
-            let packages = || ["dhcp", "firewall", "system", "wireless"].map(|name| scene.package(name));
+            let packages =
+                || ["dhcp", "firewall", "network", "sqm", "system", "wireless"].map(|name| scene.package(name));
             let before = packages();
             let values = named(values);
             let all: Vec<(&str, &str, &str)> =

@@ -203,7 +203,7 @@ pub(super) fn zone(texts: &Texts<'_>, parts: &Parts<'_>) -> Written {
         (_, Some(network)) => {
             let mut pairs = texts[1].unwrap_or_default().split_whitespace().filter_map(|pair| pair.split_once('='));
             let zone = pairs.find(|(known, _)| *known == network).map(|(_, zone)| zone.to_owned());
-            Ok(vec![Some(zone.ok_or("the interface is in no zone of the firewall")?)])
+            Ok(vec![Some(zone.ok_or("the device has nothing for this interface")?)])
         }
         _ => Ok(vec![None]),
     }

@@ -26,6 +26,12 @@ fn an_interface_has_a_layer_below() {
 }
 
 #[test]
+fn an_interface_sends_over_a_link() {
+    let pairs = "lan=br-lan wan=eth1 wan6=eth1 dsl=pppoe-dsl old=br-old";
+    assert_eq!(devices(&package(NETWORK)).get("networks"), Some(pairs));
+}
+
+#[test]
 fn addresses_have_masks() {
     let section = |text: &str| package(&format!("c interface x\n{text}")).rows(None).remove(0);
     let found = |text: &str| subnets(&section(text)).collect::<Vec<_>>();
