@@ -8,7 +8,7 @@
 //!
 //! Without a CA file only the second way exists, and only subjectAltName counts (R30).
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -31,7 +31,7 @@ const MAX_TRIES: usize = 8;
 /// a rejection, and records the chain that the server presented, for the command `doctor`.
 #[derive(Debug)]
 pub(super) struct RecordingVerifier {
-    trust: Trust,
+    trust: Mutex<Trust>,
     algorithms: WebPkiSupportedAlgorithms,
     checks_dates: bool,
     /// The chain of the last handshake in DER; `None` if it is not to be recorded.
@@ -43,6 +43,7 @@ pub(super) struct RecordingVerifier {
 impl RecordingVerifier {
     /// Returns a verifier that records nothing until [`RecordingVerifier::recording`].
     pub(super) fn new(trust: Trust, algorithms: WebPkiSupportedAlgorithms, checks_dates: bool) -> RecordingVerifier {
+        let trust = Mutex::new(trust);
         RecordingVerifier { trust, algorithms, checks_dates, chain: None, refusal: Mutex::default() }
     }
 
@@ -62,30 +63,42 @@ impl RecordingVerifier {
         self.refusal.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// Gives the roots back, so that a connection that stays open does not keep them: a system has more than a hundred. No
+    /// handshake succeeds from then on.
+    #[cfg(feature = "xmpp")]
+    pub(super) fn forget_roots(&self) {
+        *self.trust() = Trust::none();
+    }
+
+    fn trust(&self) -> MutexGuard<'_, Trust> {
+        self.trust.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn refuse(&self, reason: String) {
         *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
     }
 
     fn check(
         &self,
+        trust: &Trust,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         server: &ServerName<'_>,
         now: UnixTime,
     ) -> Result<(), Error> {
-        if self.trust.pins(end_entity) {
+        if trust.pins(end_entity) {
             return self.check_pinned(end_entity, server, now);
         }
         let parsed = ParsedCertificate::try_from(end_entity)?;
-        self.check_chain(&parsed, intermediates, &self.trust.roots, now)?;
+        self.check_chain(&parsed, intermediates, &trust.roots, now)?;
         match verify_server_name(&parsed, server) {
-            Err(error) if self.trust.ca_file.is_some() && is_common_name(&Certificate::parse(end_entity), server) => {
+            Err(error) if trust.ca_file.is_some() && is_common_name(&Certificate::parse(end_entity), server) => {
                 // A CA that may only sign for some names is not bound to them where the name is a common name.
                 let unconstrained = |der: &&CertificateDer<'_>| {
                     Certificate::parse(der).is_some_and(|certificate| !certificate.has_name_constraints)
                 };
                 let intermediates: Vec<_> = intermediates.iter().filter(unconstrained).cloned().collect();
-                self.check_chain(&parsed, &intermediates, &self.trust.unconstrained(), now).map_err(|_| error)
+                self.check_chain(&parsed, &intermediates, &trust.unconstrained(), now).map_err(|_| error)
             }
             result => result,
         }
@@ -194,9 +207,10 @@ impl ServerCertVerifier for RecordingVerifier {
             let shown = std::iter::once(end_entity).chain(intermediates).map(|certificate| certificate.to_vec());
             *chain.lock().unwrap_or_else(PoisonError::into_inner) = shown.collect();
         }
-        let result = self.check(end_entity, intermediates, server_name, now);
+        let trust = self.trust();
+        let result = self.check(&trust, end_entity, intermediates, server_name, now);
         if let Err(error) = &result {
-            let refused = Refused { end_entity, intermediates, server_name, trust: &self.trust };
+            let refused = Refused { end_entity, intermediates, server_name, trust: &trust };
             self.refuse(refused.sentence(error));
         }
         result.map(|()| ServerCertVerified::assertion())
@@ -208,7 +222,7 @@ impl ServerCertVerifier for RecordingVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let result = match PublicKey::of(cert).filter(|_| self.trust.pins(cert)) {
+        let result = match PublicKey::of(cert).filter(|_| self.trust().pins(cert)) {
             Some(key) => self.verify_tls12_by_key(message, &key, dss),
             None => verify_tls12_signature(message, cert, dss, &self.algorithms),
         };
@@ -221,7 +235,7 @@ impl ServerCertVerifier for RecordingVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let result = match PublicKey::of(cert).filter(|_| self.trust.pins(cert)) {
+        let result = match PublicKey::of(cert).filter(|_| self.trust().pins(cert)) {
             Some(key) => {
                 let key = SubjectPublicKeyInfoDer::from(key.info);
                 verify_tls13_signature_with_raw_key(message, &key, dss, &self.algorithms)

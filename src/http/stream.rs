@@ -115,7 +115,9 @@ impl Stream {
     #[cfg(feature = "xmpp")]
     pub(crate) fn secure(self, host: &Host, settings: &TlsSettings, clock_is_set: bool) -> Result<Stream, HttpError> {
         let Stream::Plain(tcp) = self else { return Ok(self) };
-        let stream = TlsClient::load(settings, clock_is_set)?.handshake(host, tcp)?;
+        let client = TlsClient::load(settings, clock_is_set)?;
+        let stream = client.handshake(host, tcp)?;
+        client.forget_roots();
         Ok(Stream::Tls(Box::new(stream)))
     }
 

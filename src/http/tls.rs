@@ -94,6 +94,12 @@ impl TlsClient {
         Ok(TlsStream { tls, tcp, ends })
     }
 
+    /// Gives the roots back after the last handshake.
+    #[cfg(feature = "xmpp")]
+    pub(super) fn forget_roots(&self) {
+        self.verifier.forget_roots();
+    }
+
     /// Puts an error of the handshake into words that name the host.
     fn handshake_error(&self, error: io::Error, ends: &Ends) -> HttpError {
         let refusal = self.verifier.take_refusal();

@@ -24,6 +24,12 @@ pub(super) struct Trust {
 }
 
 impl Trust {
+    /// Trusts no certificate.
+    #[cfg(feature = "xmpp")]
+    pub(super) fn none() -> Trust {
+        Trust { roots: RootCertStore::empty(), pinned: Vec::new(), ca_file: None }
+    }
+
     /// Reads the CA file, or the roots of the system.
     pub(super) fn load(ca_file: Option<&Path>) -> Result<Trust, HttpError> {
         let (mut roots, mut pinned) = (RootCertStore::empty(), Vec::new());
