@@ -264,7 +264,8 @@ impl Agent {
     /// Returns true if a session is to start now.
     fn is_session_due(&self, now: Now) -> bool {
         let is_wanted = self.session_wanted && self.is_enabled();
-        is_wanted && self.held_until(now).is_none() && !self.awaits_restart() && !self.awaits_reloads()
+        let is_held = self.held_until(now).is_some() || self.xmpp.held_until(now).is_some();
+        is_wanted && !is_held && !self.awaits_restart() && !self.awaits_reloads()
     }
 
     /// Returns the instant before which no session starts: the device is going down or coming back, its identity is
@@ -321,6 +322,7 @@ impl Agent {
             self.schedule.deadline(&state.scheduled_informs),
             (self.not_before > now.monotonic).then_some(self.not_before),
             self.held_until(now).filter(|_| self.session_wanted),
+            self.xmpp.held_until(now),
             self.store.borrow().reopen_deadline(),
             self.listeners.deadline(),
             self.worker.deadline(&state.transfers),

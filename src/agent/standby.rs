@@ -60,6 +60,8 @@ impl Agent {
         log::info!("the device was in standby for {} s", length.as_secs());
         if policy.reports(&standby) {
             self.raise(Event::new(EventCode::Wakeup));
+            // R300: the server and the NAT have given the connection up meanwhile.
+            self.close_xmpp();
         }
     }
 }

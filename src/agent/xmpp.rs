@@ -6,26 +6,39 @@
 //! ```
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Agent, Disabled, tls_settings};
 use crate::clock::Now;
 use crate::connection_request::{Limits, XmppEvent, XmppListener};
+use crate::cwmp::event::EventCode;
 use crate::http::TlsSettings;
 use crate::xmpp::{Settings, Status};
 
 pub(super) use crate::connection_request::XmppState;
+
+/// The longest time for which the session of a start or of the end of a standby waits for the connection.
+const SETUP: Duration = Duration::from_secs(5);
 
 /// The connection, if one is configured.
 #[derive(Default)]
 pub(super) struct XmppLink {
     open: Option<(Settings, TlsSettings, XmppListener)>,
     state: Option<XmppState>,
+    /// The instant of the monotonic clock until which no session starts while the connection is set up.
+    awaited_until: Option<Duration>,
 }
 
 impl XmppLink {
     /// Returns the state of the connection; `None` if none is configured.
     pub(super) fn state(&self) -> Option<&XmppState> {
         self.state.as_ref()
+    }
+
+    /// Returns the instant until which no session starts; `None` if none is held back. The session that tells a boot or the end of
+    /// a standby finds the connection open, and reports its address (R300).
+    pub(super) fn held_until(&self, now: Now) -> Option<Duration> {
+        self.awaited_until.filter(|until| *until > now.monotonic)
     }
 }
 
@@ -50,10 +63,9 @@ impl Agent {
         };
         if !is_same {
             // The old connection ends before the new one begins: the server knows one account.
-            self.xmpp.open = None;
-            self.xmpp.state = None;
+            self.close_xmpp();
             if let Some(settings) = settings {
-                self.open_xmpp(settings, tls);
+                self.open_xmpp(settings, tls, now);
             }
         }
         let status = self.xmpp.state.as_ref().map(|state| state.status);
@@ -62,7 +74,12 @@ impl Agent {
         }
     }
 
-    fn open_xmpp(&mut self, settings: Settings, tls: TlsSettings) {
+    /// Closes the connection, which the next turn opens anew if the parameters ask for it.
+    pub(super) fn close_xmpp(&mut self) {
+        self.xmpp = XmppLink::default();
+    }
+
+    fn open_xmpp(&mut self, settings: Settings, tls: TlsSettings, now: Now) {
         let inbox = Arc::clone(&self.inbox);
         let report = move |event: XmppEvent| match event {
             XmppEvent::Requested => inbox.request_session(None),
@@ -73,6 +90,9 @@ impl Agent {
             Ok(listener) => {
                 self.xmpp.open = Some((settings, tls, listener));
                 self.xmpp.state = Some(XmppState::of(Status::Connecting));
+                let events = &self.device.state().events;
+                let is_start = events.contains(&EventCode::Boot) || events.contains(&EventCode::Wakeup);
+                self.xmpp.awaited_until = is_start.then(|| now.monotonic + SETUP);
             }
             // The next turn tries again.
             Err(error) => log::error!("no connection requests over XMPP: {error}"),
@@ -89,6 +109,9 @@ impl Agent {
             self.device.publish_jabber_id(jabber_id);
         }
         self.device.publish_xmpp_status(Some(state.status), now);
+        if state.status != Status::Connecting {
+            self.xmpp.awaited_until = None;
+        }
         self.xmpp.state = Some(state);
         self.schedule_notification(now);
     }

@@ -5,6 +5,7 @@ mod hostile;
 mod hostile_server;
 mod prosody;
 mod requests;
+mod startup;
 mod stream;
 
 use std::fs;

@@ -1,0 +1,78 @@
+//! The connection and the session that tells a boot or the end of a standby (R300).
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::mpsc;
+
+use super::hostile_server::{Step, await_end, start};
+use super::prosody::Prosody;
+use super::*;
+use crate::gateway::{BOOT, BOOTSTRAP};
+use crate::support::mount::with_mounts;
+use crate::support::tls::ServerTls;
+use crate::support::{AcsOptions, ManualAcs, port};
+
+const ADDRESS: &str = "Device.ManagementServer.ConnReqJabberID";
+
+/// R300: the session of the boot reports the address.
+#[test]
+fn the_session_of_a_boot_follows_the_connection() {
+    let Some(prosody) = Prosody::start() else { return };
+    let acs = ManualAcs::start(AcsOptions::new());
+    let mut agent = gateway(&acs.url(), prosody.port, prosody.directory.path())
+        .args(&["--ca-file", prosody.certificate.ca.to_str().expect("a path")])
+        .start();
+    acs.expect_session(&[BOOTSTRAP, BOOT], |_, session| assert_eq!(session.value(ADDRESS), JABBER_ID));
+    agent.reboot();
+    acs.expect_session(&[BOOT], |_, session| {
+        assert_eq!(session.value(&format!("{CONNECTION}.Status")), "Enabled");
+    });
+}
+
+/// A server that is silent, and one that is not there, do not keep the boot from the ACS.
+#[test]
+fn the_session_of_a_boot_does_not_wait_for_good() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let silent_port = silent.local_addr().expect("an address").port();
+    for server in [silent_port, port::of_its_own()] {
+        let acs = ManualAcs::start(AcsOptions::new());
+        let agent = gateway(&acs.url(), server, directory.path()).start();
+        acs.expect_events(&[BOOTSTRAP, BOOT]);
+        assert_eq!(agent.value(ADDRESS), "");
+    }
+}
+
+/// R300, R305: after a standby the connection is made anew, and before the session.
+#[test]
+fn the_session_of_a_wake_up_follows_a_new_connection() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (chain, key) = Authority::new("the authority of the server").server_files(&[DOMAIN], directory.path());
+    let (opened, connections) = mpsc::channel();
+    let step = |nth: u32| -> Step {
+        let opened = opened.clone();
+        (
+            "",
+            Box::new(move |peer| {
+                let peer = peer.ready();
+                opened.send(nth).expect("the test waits");
+                await_end(peer);
+            }),
+        )
+    };
+    let port = start(ServerTls::of_files(&chain, &key).config(), vec![step(1), step(2)]);
+    let uptime = directory.path().join("uptime");
+    fs::write(&uptime, "1000.00 0.00\n").expect("a file");
+    let acs = ManualAcs::start(AcsOptions::new());
+    let builder = gateway(&acs.url(), port, directory.path())
+        .args(&["--ca-file", chain.to_str().expect("a path")])
+        .set("Device.ManagementServer.StandbyPolicy.CRUnawarenessMaxDuration", "10");
+    let Some(builder) = with_mounts(builder, &[(Path::new(&uptime), "/proc/uptime")]) else { return };
+    let _agent = builder.start();
+    acs.expect_events(&[BOOTSTRAP, BOOT]);
+    assert_eq!(connections.try_recv(), Ok(1));
+    fs::write(&uptime, "9000.00 0.00\n").expect("a file");
+    acs.expect_events(&["13 WAKEUP"]);
+    assert_eq!(connections.try_recv(), Ok(2), "the connection precedes the session");
+}
