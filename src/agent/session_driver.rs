@@ -19,6 +19,7 @@ use super::{Agent, random};
 use crate::acs::{self, AcsConnection, Response};
 use crate::change_watch::ChangeWatch;
 use crate::clock::Now;
+use crate::cwmp::event::EventCode;
 use crate::cwmp::session::{Output, Session, SessionConfig};
 use crate::cwmp::session_error::SessionError;
 use crate::cwmp::version::{self, Version};
@@ -66,6 +67,7 @@ impl Agent {
         for wake in self.inbox.take_listener_updates() {
             self.handle(wake);
         }
+        self.greet_anew(began);
         (self.session_wanted, self.acs_asked) = (false, false);
         self.schedule.notification.session_started();
         let reports = self.limited_reports();
@@ -101,6 +103,15 @@ impl Agent {
         self.compact();
         let took = self.clock.now().monotonic.saturating_sub(began.monotonic);
         self.last_session = Some(LastSession { began: began.wall, took, events, error: result.err() });
+    }
+
+    /// Resets what the last ACS has chosen for its own sessions, before `0 BOOTSTRAP`.
+    fn greet_anew(&mut self, now: Now) {
+        if self.device.state().events.contains(&EventCode::Bootstrap)
+            && let Err(error) = self.device.reset_instance_mode(&self.config.factory_values, now)
+        {
+            log::error!("{error}");
+        }
     }
 
     /// Opens the connection, prepared for the known properties of the ACS. It precedes the Inform, since its local

@@ -1,13 +1,15 @@
 //! Names of requests with aliases and wildcards: the refresh before they can be found, and the instances that they create
 //! (R317 to R322).
 
-use super::{Author, Device};
+use super::management_server::parameter;
+use super::{Author, Device, JournalError};
 use crate::clock::Now;
 use crate::cwmp::fault::{Fault, FaultCode, ParameterFault};
 use crate::model::change::Change;
 use crate::model::path::{Path, PathError};
 use crate::model::tree::{Tree, Wanted};
 use crate::model::value::Value;
+use crate::secret::Secret;
 
 /// The most paths for which a refresh names each instance that a wildcard means; for more it names the tables.
 const MAX_PATHS: usize = 4096;
@@ -72,6 +74,28 @@ impl Device {
             }
         }
         numbered
+    }
+
+    /// Gives InstanceMode its factory value, which is that of the configuration or else of the model: an ACS that gets `0 BOOTSTRAP`
+    /// has not asked for names by alias (R140).
+    ///
+    /// # Errors
+    /// The journal cannot be written; then nothing has changed.
+    pub(crate) fn reset_instance_mode(
+        &mut self,
+        configured: &[(String, Secret)],
+        now: Now,
+    ) -> Result<(), JournalError> {
+        let name = self.management_server_name(parameter::INSTANCE_MODE);
+        let Ok(mode) = self.tree.parameter(&name) else { return Ok(()) };
+        let configured = configured.iter().rev().find(|(path, _)| *path == name);
+        let factory = configured.and_then(|(_, text)| mode.spec.parse(text.expose()).ok());
+        let factory = factory.unwrap_or_else(|| mode.spec.default.clone());
+        match mode.stored() == factory {
+            true => Ok(()),
+            // As a change by the ACS, since the Inform that follows tells no changes (R139).
+            false => self.apply(vec![Change::Set(name, factory)], Author::Acs, now).map(drop),
+        }
     }
 
     /// Decides on the instances that the names of SetParameterValues create: those of unknown aliases (R320). `None` if there are

@@ -162,6 +162,24 @@ fn instance_mode_names_instances(model: &'static Model) {
 }
 both_models!(instance_mode_names_instances);
 
+/// R140: another ACS gets numbers, whatever the last one has chosen; the choice of the new one stays.
+fn another_acs_gets_numbers(model: &'static Model) {
+    let other = ManualAcs::start(AcsOptions::new());
+    let mut gateway = with_gateway(model, |model, session| {
+        set_mode(model, session, "InstanceAlias");
+        session.set(model.at("ManagementServer.URL"), "string", &other.url());
+    });
+    let mode = gateway.management("InstanceMode");
+    other.expect_session(&["0 BOOTSTRAP"], |_, session| {
+        assert_eq!(session.value(&mode), "InstanceNumber");
+        set_mode(model, session, "InstanceAlias");
+    });
+    gateway.agent.kill9();
+    gateway.agent.reboot();
+    other.expect_session(&["1 BOOT"], |_, session| assert_eq!(session.value(&mode), "InstanceAlias"));
+}
+both_models!(another_acs_gets_numbers);
+
 /// R320: SetParameterValues creates the instances of unknown aliases, on all levels, with all values of the request or not at all.
 fn set_parameter_values_creates_instances(model: &'static Model) {
     let mut gateway = with_gateway(model, |model, session| {
