@@ -241,6 +241,10 @@ impl InstanceLoader<'_> {
             }
             self.location.leave(outside);
         }
+        if let Some(number) = scope.unfit_alias(table) {
+            let reason = "another instance has the alias, or it is none: a letter, then letters, digits, `_` and `-`";
+            self.location.reject_at(raw.file, &format!("/{number}/Alias"), reason);
+        }
     }
 
     /// Loads one instance, or an object in it. Each member must be in the template.

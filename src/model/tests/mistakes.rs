@@ -8,6 +8,25 @@ fn all_mistakes(texts: &[&str]) -> Vec<String> {
     layers(texts).unwrap_err().list().iter().map(ToString::to_string).collect()
 }
 
+/// R318.
+#[test]
+fn aliases_of_the_factory_state_are_unique() {
+    let model = |rows: &str| {
+        let template = r#""{i}": { "Alias": { "type": "string", "access": "readWrite" } }"#;
+        format!(r#"{{ "Device": {{ "T": {{ {template}, {rows} }} }} }}"#)
+    };
+    let pointer = |rows: &str| {
+        let found = layers(&[&model(rows)]).err().map(|mistakes| mistakes.list()[0].pointer.clone());
+        found.unwrap_or_default()
+    };
+    assert_eq!(pointer(r#""1": { "Alias": "cpe-a" }, "2": {}"#), "");
+    assert_eq!(pointer(r#""1": { "Alias": "cpe-a" }, "2": { "Alias": "cpe-a" }"#), "/Device/T/1/Alias");
+    assert_eq!(pointer(r#""1": {}, "2": { "Alias": "cpe-1" }"#), "/Device/T/2/Alias");
+    assert_eq!(pointer(r#""1": { "Alias": "1st" }"#), "/Device/T/1/Alias");
+    // Two that have exchanged the aliases that they had without.
+    assert_eq!(pointer(r#""1": { "Alias": "cpe-2" }, "2": { "Alias": "cpe-1" }"#), "");
+}
+
 #[test]
 fn one_run_names_every_mistake_of_every_file() {
     let base = r#"{ "Device": {

@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 
 use super::sections::split;
-use super::{Instance, Located, Table, Tree, Work};
+use super::{Instance, Located, Scope, Table, Tree, Work};
 use crate::model::change::Change;
 use crate::model::path::{Path, PathError, alias, is_alias, with_any_numbers};
 use crate::model::schema::{ALIAS, NodeKind, ROOT, Spec, TableSpec};
@@ -38,6 +38,20 @@ pub(super) type VisitPath<'v> = &'v mut dyn FnMut(&Path<'_>, &mut NameForm<'_>) 
 /// all units of a model for the instances of the factory state, and needs no record (R318).
 pub(super) fn own_alias(number: u32) -> String {
     format!("cpe-{number}")
+}
+
+impl Scope {
+    /// Returns the number of an instance of a table whose alias is none, or that of another instance (R318).
+    pub(in crate::model) fn unfit_alias(&self, spec: &TableSpec) -> Option<u32> {
+        let (slot, instances) = (spec.alias?, &self.tables[spec.index as usize].instances);
+        let is_unfit = |instance: &&Instance| {
+            let alias = instance.scope.values[slot as usize].as_ref().map_or("", Value::as_str);
+            let is_other = |other: &Instance| other.number != instance.number && other.has_alias(spec, alias);
+            // The aliases of the agent differ by the number.
+            alias != own_alias(instance.number) && (!is_alias(alias) || instances.iter().any(is_other))
+        };
+        instances.iter().find(is_unfit).map(|instance| instance.number)
+    }
 }
 
 impl Table {
