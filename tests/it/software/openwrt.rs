@@ -38,6 +38,7 @@ install)
 	printf '#!/bin/sh\necho "%s $1" >>"$CPE_AGENT_ROOT/calls"\ncase $1 in running) [ -e "$0.on" ] ;; start) [ ! -e "$0.bad" ] && touch "$0.on" ;; stop) rm -f "$0.on" ;; enabled) [ -e "$0.en" ] ;; enable) touch "$0.en" ;; disable) rm -f "$0.en" ;; esac\n' "$name" >"$CPE_AGENT_ROOT/etc/init.d/$name"
 	chmod +x "$CPE_AGENT_ROOT/etc/init.d/$name"
 	add "$name" "$version"
+	[ "$name" != cut ] || kill -9 $PPID
 	;;
 remove) if [ "$3" = pinned ]; then echo "pinned is essential"; exit 255; fi; remove "$3" ;;
 upgrade) add "$2" 9.9 ;;
@@ -191,6 +192,25 @@ fn packages_of_opkg_come_and_go() {
     // The firmware's own packages are no units, until they are replaced.
     router.operates("update", Some(("busybox", "1.37")), &[("UNIT_KEY", "busybox")]);
     assert!(router.prints(&["unit", "list"]).contains("busybox"));
+}
+
+/// A power cut between the end of opkg and the record of the package (R354).
+#[test]
+fn an_installation_that_is_cut_off_keeps_its_identity() {
+    let Some(router) = Router::new("opkg") else { return };
+    let uuid = "6ba7b810-9dad-51d1-80b4-00c04fd430c8";
+    let file = router.at("unit-1");
+    fs::write(&file, "name=cut\nversion=1\n").expect("a file");
+    let variables =
+        [("UNIT_FILE", file.to_str().expect("text")), ("UNIT_UUID", uuid), ("UNIT_URL", "http://h/cut.ipk")];
+    assert_eq!(router.runs(&["install"], &variables, ""), (-1, String::new()));
+    assert!(router.at("etc/cpe-agent/units/.begun").exists() && !router.at("etc/cpe-agent/units/cut").exists());
+    assert_eq!(router.field("unit", "cut", "uuid"), uuid);
+    assert_eq!(router.field("unit", "cut", "url"), "http://h/cut.ipk");
+    assert!(!router.at("etc/cpe-agent/units/.begun").exists());
+    // The record of an installation that has failed does not outlive it.
+    assert_eq!(fault(&router.operates("install", Some(("full", "1")), &[("UNIT_UUID", uuid)])), "9027");
+    assert!(!router.at("etc/cpe-agent/units/.begun").exists());
 }
 
 #[test]
