@@ -78,7 +78,7 @@ fn the_good_address_is_kept() {
     assert!((0..6).any(|_| called_at(&acs, false) != good), "only {good}");
 }
 
-/// R22: if the kept address no longer answers, the agent finds another one within the same session and keeps that, as
+/// R22, R23: if the kept address no longer answers, the agent finds another one within the same session and keeps that, as
 /// it does if the host has new addresses.
 #[test]
 fn a_good_address_that_goes() {

@@ -3,6 +3,9 @@
 mod client;
 mod hostile;
 mod hostile_server;
+mod limit;
+#[cfg(feature = "diagnostics")]
+mod names;
 mod prosody;
 mod requests;
 mod startup;

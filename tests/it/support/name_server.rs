@@ -11,6 +11,7 @@ use std::time::Duration;
 pub const A: u16 = 1;
 pub const CNAME: u16 = 5;
 pub const AAAA: u16 = 28;
+pub const SRV: u16 = 33;
 
 /// A question as the server has read it.
 #[derive(Clone)]
@@ -76,12 +77,30 @@ pub struct NameServer {
 impl NameServer {
     /// Answers each question with the replies that `answer` returns.
     pub fn start(answer: impl Fn(&Asked) -> Vec<Reply> + Send + Sync + 'static) -> NameServer {
-        let (tcp, udp) = loop {
+        loop {
             let tcp = TcpListener::bind("127.0.0.1:0").expect("a port");
             if let Ok(udp) = UdpSocket::bind(tcp.local_addr().expect("an address")) {
-                break (tcp, udp);
+                return NameServer::serving(tcp, udp, answer);
             }
-        };
+        }
+    }
+
+    /// Does so at the port of the service, where a system finds its name server: at one of the addresses of this host that no other
+    /// test has. `None` without the right to this port, which root has.
+    pub fn of_the_system(answer: impl Fn(&Asked) -> Vec<Reply> + Send + Sync + 'static) -> Option<NameServer> {
+        let addresses = (1..=254).map(|last| SocketAddr::from(([127, 53, 53, last], 53)));
+        let sockets = addresses.filter_map(|at| Some((TcpListener::bind(at).ok()?, UdpSocket::bind(at).ok()?))).next();
+        if sockets.is_none() {
+            super::skip::skip("no right to port 53, which root has");
+        }
+        sockets.map(|(tcp, udp)| NameServer::serving(tcp, udp, answer))
+    }
+
+    fn serving(
+        tcp: TcpListener,
+        udp: UdpSocket,
+        answer: impl Fn(&Asked) -> Vec<Reply> + Send + Sync + 'static,
+    ) -> NameServer {
         let address = udp.local_addr().expect("an address");
         let (stopping, answer) = (Arc::new(AtomicBool::new(false)), Arc::new(answer));
         let (stop, reply) = (Arc::clone(&stopping), Arc::clone(&answer));
