@@ -72,6 +72,7 @@ use crate::clock::{Clock, Now};
 use crate::config::Config;
 use crate::cwmp::device::Device;
 use crate::cwmp::event::Event;
+use crate::log;
 use crate::schedule::Schedule;
 use crate::store::Store;
 use crate::time_zone::LocalZone;

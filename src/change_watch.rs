@@ -29,6 +29,7 @@ use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType};
 pub(crate) use back_off::BackOff;
 pub(crate) use event_source::{EventSource, SourceEvent};
 
+use crate::log;
 use crate::poll_thread::{EventRegistry, PollHandler, PollThread};
 use crate::readiness::PollFlags;
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use self::options::OptionValue;
 use self::setting::{Setting, ValueForm, path};
 use crate::json::escape;
-use crate::log::Destination;
+use crate::log_output::Destination;
 use crate::mistake::{Mistake, Mistakes};
 use crate::model::value::number_text;
 use crate::model::{Number, Raw, Tape};

@@ -20,6 +20,7 @@ use rustix::fs::OFlags;
 #[cfg(feature = "dhcp")]
 pub use self::handover::{Handover, run};
 use crate::discovery::Lease;
+use crate::log;
 use crate::store::check_owner;
 
 /// The most bytes of a file: the most that the command writes.

@@ -48,6 +48,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::cwmp::diagnostics::{COMPLETE, Results, Test};
+use crate::log;
 use crate::model::actions::TestAction;
 
 use self::speed::Direction;

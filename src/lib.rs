@@ -8,13 +8,13 @@
 //! agent                                 the agent thread, which owns everything that can change
 //! config                                configuration file and options
 //! ──────────────────────────────────── drivers: sockets, files, processes, threads
-//! acs  transfer  http  connection_request  control  store  log  process  time_zone  …
+//! acs  transfer  http  connection_request  control  store  process  log_output  time_zone  …
 //! ──────────────────────────────────── protocol: no socket, no file, no clock, no thread
 //! cwmp  schedule  stun  digest  url
 //! ──────────────────────────────────── model: knows neither XML nor CWMP
 //! model
 //! ──────────────────────────────────── for every layer
-//! secret  json  foreign_text  clock::Now
+//! secret  json  foreign_text  log  clock::Now
 //! ```
 //!
 //! Time, random bytes and storage are arguments: the layers below the drivers get the time as [`clock::Now`], and never
@@ -47,7 +47,8 @@ pub mod doctor;
 mod foreign_text;
 pub mod http;
 mod json;
-pub mod log;
+mod log;
+pub mod log_output;
 mod mailbox;
 pub mod mistake;
 pub mod model;

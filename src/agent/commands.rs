@@ -20,6 +20,7 @@ use crate::cwmp::fault::Fault;
 use crate::cwmp::rules;
 use crate::cwmp::software::{Operation, Requester};
 use crate::cwmp::transfer::{DownloadRequest, Origin, Timing, TransferQueue, TransferRequest, admit, check_url};
+use crate::log;
 use crate::model::actions::is_file_type;
 use crate::model::change::Change;
 use crate::model::facets::PatternCache;

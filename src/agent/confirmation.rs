@@ -15,6 +15,7 @@ use super::Agent;
 use crate::clock::Now;
 use crate::cwmp::device::TakenBack;
 use crate::cwmp::event::{Event, EventCode};
+use crate::log;
 
 /// The least time until the next attempt to take a change back, after one that failed.
 const RETRY: Duration = Duration::from_secs(60);

@@ -18,7 +18,8 @@ use super::inbox::Inbox;
 use super::{Agent, ExitReason, Handles, LatestStatus, StartFailure};
 use crate::config::Config;
 use crate::control::ControlServer;
-use crate::log::Destination;
+use crate::log;
+use crate::log_output::Destination;
 use crate::mistake::Mistakes;
 use crate::thread;
 use crate::time_zone::LocalZone;
@@ -28,7 +29,7 @@ const SIGNAL_STACK: usize = 64 << 10;
 
 /// Runs the agent until SIGTERM or SIGINT. Returns status 78 for a wrong configuration, and 1 if another agent runs.
 pub fn run(mut config: Config) -> ExitCode {
-    if crate::log::init(config.log, config.log_to).is_err() {
+    if crate::log_output::init(config.log, config.log_to).is_err() {
         eprintln!("cpe-agent: a log is set already");
         return ExitCode::FAILURE;
     }

@@ -25,6 +25,7 @@ use crate::clock::Now;
 use crate::cwmp::diagnostics::{Progress, Run};
 use crate::cwmp::version;
 use crate::diagnostics::{Order, Outcome, run};
+use crate::log;
 use crate::model::path::Path;
 use crate::model::tree::Wanted;
 use crate::thread;

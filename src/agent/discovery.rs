@@ -18,6 +18,7 @@ use crate::cwmp::rules;
 use crate::dhcp;
 use crate::discovery::{self, Discovered, Offer, URL, UrlInUse};
 use crate::http::HttpError;
+use crate::log;
 use crate::model::change::Change;
 use crate::model::facets::PatternCache;
 use crate::model::tree::{DeclaredType, Wanted};

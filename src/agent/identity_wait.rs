@@ -14,6 +14,7 @@ use super::Agent;
 use crate::clock::Now;
 use crate::cwmp::event::{Event, EventCode};
 use crate::cwmp::version;
+use crate::log;
 
 /// The longest wait.
 const LIMIT: Duration = Duration::from_secs(60);

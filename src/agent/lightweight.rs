@@ -13,6 +13,7 @@ use crate::clock::Now;
 use crate::cwmp::device::LightweightSettings;
 use crate::cwmp::lightweight::datagrams;
 use crate::http::look_up;
+use crate::log;
 use crate::schedule::Periodic;
 
 /// The least time between two notifications: changes often come several at a time, and a storm of them must not become one of

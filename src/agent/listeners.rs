@@ -13,8 +13,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use log::Level;
-
 use super::inbox::Inbox;
 use super::status::ListenerStatus;
 use super::{Agent, Disabled};
@@ -25,6 +23,7 @@ use crate::connection_request::{
 };
 use crate::cwmp::device::PublishedAddress;
 use crate::cwmp::event::{Event, EventCode};
+use crate::log::{self, Level};
 use crate::stun::PublishedBinding;
 
 /// The pause before the next attempt to open a port that another program holds.

@@ -8,6 +8,7 @@ use std::path::Path;
 use rustix::fs::OFlags;
 
 use crate::config::Config;
+use crate::log;
 use crate::mistake::{Mistake, Mistakes};
 use crate::model::{COMMAND_LINE, Loaded, MMAP_THRESHOLD, ModelFile, load};
 

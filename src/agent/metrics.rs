@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::Agent;
 use crate::clock::Now;
+use crate::log;
 
 /// The least time between two writes. A device with many connection requests must not write for each.
 const MIN_INTERVAL: Duration = Duration::from_secs(10);

@@ -16,6 +16,7 @@ use super::{Agent, ExitReason};
 use crate::clock::Now;
 use crate::cwmp::device::{Author, Reset};
 use crate::cwmp::event::EventCode;
+use crate::log;
 use crate::model::actions::with_command_key;
 use crate::model::value::Value;
 use crate::process;

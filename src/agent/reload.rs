@@ -17,6 +17,7 @@ use super::load_model::load_model;
 use crate::clock::Now;
 use crate::config::Config;
 use crate::cwmp::version;
+use crate::log;
 use crate::mistake::Mistakes;
 use crate::model::Loaded;
 use crate::store::Store;
@@ -88,7 +89,7 @@ impl Agent {
     /// Applies a configuration that was read without error.
     fn apply_config(&mut self, config: Config, loaded: Loaded) {
         // First the log, so that the new one receives all lines of this reload.
-        crate::log::reconfigure(config.log, config.log_to);
+        crate::log_output::reconfigure(config.log, config.log_to);
         let ports = |config: &Config| (config.listen, config.udp_listen);
         let is_elsewhere = ports(&config) != ports(&self.config);
         let is_same = config == self.config && loaded.fingerprint == self.model;

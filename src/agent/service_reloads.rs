@@ -17,6 +17,7 @@ use std::time::Duration;
 use self::device_return::{DeviceReturn, Step};
 use super::Agent;
 use crate::clock::{Clock, Now};
+use crate::log;
 use crate::model::reloads::{Condition, Reload};
 use crate::sources::{await_condition, awaits_event, run_reload};
 use crate::thread;

@@ -24,6 +24,7 @@ use crate::cwmp::session::{Output, Session, SessionConfig};
 use crate::cwmp::session_error::SessionError;
 use crate::cwmp::version::{self, Version};
 use crate::http::HttpError;
+use crate::log;
 use crate::model::date_time::DateTime;
 use crate::url::Url;
 

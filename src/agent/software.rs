@@ -19,6 +19,7 @@ use crate::cwmp::device::JournalError;
 use crate::cwmp::fault::FaultCode;
 use crate::cwmp::software::{Inventory, Operation, OperationKind, OutputRow, UnitJob, UnitStep, admit};
 use crate::cwmp::transfer::Failure;
+use crate::log;
 use crate::model::actions::SoftwareAction;
 
 impl Agent {

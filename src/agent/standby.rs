@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::Agent;
 use crate::clock::Now;
 use crate::cwmp::event::{Event, EventCode};
+use crate::log;
 use crate::schedule::Standby;
 
 /// The interval of the looks.

@@ -29,6 +29,7 @@ use crate::cwmp::device::{Device, Reset};
 use crate::cwmp::event::{Event, EventCode};
 use crate::cwmp::session::wanted_by_inform;
 use crate::cwmp::version;
+use crate::log;
 use crate::mistake::Mistakes;
 use crate::model::Loaded;
 use crate::schedule::Schedule;

@@ -30,6 +30,7 @@ use crate::clock::Now;
 use crate::cwmp::fault::FaultCode;
 use crate::cwmp::transfer::{Transfer, TransferRequest, TransferStep};
 use crate::cwmp::version;
+use crate::log;
 use crate::model::actions::{with_command_key, with_file};
 use crate::process;
 use crate::secret::Secret;

@@ -19,6 +19,7 @@ use crate::change_watch::{ChangeWatch, SourceEvent};
 use crate::clock::Now;
 use crate::cwmp::device::Device;
 use crate::cwmp::session::watched_by_acs;
+use crate::log;
 use crate::model::source::provider::LinkState;
 use crate::model::tree::Wanted;
 use crate::sources::{Changes, link_states};

@@ -13,6 +13,7 @@ use crate::clock::Now;
 use crate::connection_request::{Limits, XmppEvent, XmppListener};
 use crate::cwmp::event::EventCode;
 use crate::http::TlsSettings;
+use crate::log;
 use crate::xmpp::{Settings, Status};
 
 pub(super) use crate::connection_request::XmppState;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ::log::LevelFilter;
 
 use super::Config;
-use crate::log::Destination;
+use crate::log_output::Destination;
 
 /// A setting of the configuration, given as an option or as a key of the file.
 #[derive(Debug)]

@@ -6,7 +6,6 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use log::Level;
 use rand::RngCore;
 use rand::rngs::OsRng;
 use rustix::io::Errno;
@@ -16,6 +15,7 @@ use super::authenticator::Authenticator;
 use super::client_connection::ClientConnection;
 use super::limits::{ClientNetwork, Limits};
 use super::outcome::RequestOutcome;
+use crate::log::{self, Level};
 use crate::poll_thread::{self, EventRegistry, PollHandler, PollThread};
 use crate::readiness::PollFlags;
 

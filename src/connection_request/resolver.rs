@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::http;
+use crate::log;
 use crate::mailbox::Mailbox;
 use crate::poll_thread::Waker;
 use crate::stun::StunServerName;

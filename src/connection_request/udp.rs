@@ -25,6 +25,7 @@ use super::udp_request::{ReplayWindow, UdpRequest};
 use super::{AccessSettings, ListenerState, local_address};
 use crate::change_watch;
 use crate::clock::Clock;
+use crate::log;
 use crate::poll_thread::{EventRegistry, PollHandler, PollThread};
 use crate::readiness::PollFlags;
 use crate::stun::{Action, Binding, Port, PublishedBinding, StunSettings, StunStatus};

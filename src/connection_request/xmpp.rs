@@ -16,7 +16,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use log::Level;
 use rand::RngCore;
 use rand::rngs::OsRng;
 
@@ -26,6 +25,7 @@ use super::limits::Rate;
 use super::outcome::RequestOutcome;
 use crate::clock::Clock;
 use crate::http::{HttpError, IoLimits, Stream, Tcp, TlsSettings, literal, resolve};
+use crate::log::{self, Level};
 use crate::poll_thread::{EventRegistry, PollHandler, PollThread};
 use crate::readiness::PollFlags;
 use crate::socket_options::SocketOptions;

@@ -21,6 +21,7 @@ use std::time::Duration;
 use super::connection::{ControlConnection, MAX_REQUEST, ReadProgress, RequestPhase, read_line};
 use super::message::{Request, WAIT_LIMIT};
 use super::pending_request::{Claim, Delivery, PendingRequest, RequestHandler, Responder, STOPPING};
+use crate::log;
 use crate::mailbox::Mailbox;
 use crate::poll_thread::{self, EventRegistry, PollHandler, Waker};
 use crate::readiness::PollFlags;

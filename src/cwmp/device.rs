@@ -52,6 +52,7 @@ pub use self::state::{DeviceState, PublishedAddress, Reset};
 pub use self::unfinished::{StagedFile, Unfinished};
 use crate::clock::Now;
 use crate::cwmp::diagnostics::Runs;
+use crate::log;
 use crate::model::Loaded;
 use crate::model::actions::Actions;
 use crate::model::change::Change;

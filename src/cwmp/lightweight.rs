@@ -6,6 +6,7 @@ use super::device::Device;
 use super::soap::XmlEscaper;
 use crate::clock::Now;
 use crate::digest::hmac_sha1;
+use crate::log;
 
 /// The namespace of the message.
 const NAMESPACE: &str = "urn:broadband-forum-org:cwmp:lwnotif-1-0";

@@ -38,6 +38,7 @@ use super::session_error::SessionError;
 use super::soap::{self, Element, Envelope, EnvelopeBody, EnvelopeHeader, EnvelopeWriter, Message};
 use super::version::{self, Version};
 use crate::clock::Now;
+use crate::log;
 use crate::model::date_time::DateTime;
 use crate::model::tree::Work;
 

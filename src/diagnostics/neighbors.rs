@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use super::{COMPLETE, Failure, Order, Outcome, Results};
+use crate::log;
 use crate::model::source::blob::{Blob, Value};
 use crate::model::source::{Answer, Argument, Query, Target, Watching};
 use crate::sources::call_bus;

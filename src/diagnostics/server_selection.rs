@@ -8,6 +8,7 @@ use super::ping::{Pinger, Summary, repeat};
 use super::socket;
 use super::target::{Version, address};
 use super::{Failure, Order, Results, result};
+use crate::log;
 
 /// The bytes of data of a probe.
 const SIZE: usize = 24;

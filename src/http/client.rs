@@ -31,6 +31,7 @@ use super::response_record::{ResponseLog, ResponseRecord};
 use super::stream::Connector;
 use crate::digest::header_text;
 use crate::foreign_text::{MAX_EXCERPT, words_of};
+use crate::log;
 use crate::url::Url;
 
 /// The longest time of a request with its challenges and redirects, in multiples of that of one message.

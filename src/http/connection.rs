@@ -24,6 +24,7 @@ use super::request_head::{request_head, skip_body};
 use super::response_head::{MAX_HEADER, ReceivedHeader, ResponseHead, invalid, is_http_so_far};
 use super::stream::Stream;
 use super::tcp::Readiness;
+use crate::log;
 
 /// The most that one read takes of a body, in bytes. Only a larger header makes the buffer grow.
 const INPUT: usize = 16 * 1024;

@@ -11,6 +11,7 @@ use super::lines;
 use crate::clock::Clock;
 use crate::cwmp::device::Refusal;
 use crate::cwmp::fault::FaultCode;
+use crate::log;
 use crate::model::reloads::{Condition, Reload, ReloadCall};
 use crate::model::source::{Answer, Argument, Place, Query, Target, Watching, Write};
 use crate::process;

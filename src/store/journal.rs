@@ -31,6 +31,7 @@ use std::io;
 use super::Stats;
 use super::disk::{Disk, DiskFile, is_full};
 use super::record::{self, JournalContents, JournalHeader};
+use crate::log;
 
 mod recover;
 mod room;

@@ -25,6 +25,7 @@ use super::space::{DISK_RESERVE, Room};
 use super::version::FileVersion;
 use crate::cwmp::fault::FaultCode;
 use crate::http::{HttpError, ResponseHead};
+use crate::log;
 
 /// The number of connections in a row without a new byte after which the attempt fails. With pauses of 1, 2, 4, 8 and
 /// 16 seconds between them, a server has half a minute to restart, and a DSL line to be set up again.

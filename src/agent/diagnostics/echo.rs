@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::super::Agent;
 use crate::clock::Now;
 use crate::diagnostics::{EchoService, EchoSettings};
+use crate::log;
 
 /// The pause before the next attempt to open a port that another program holds.
 const RETRY_INTERVAL: Duration = Duration::from_secs(30);

@@ -10,6 +10,7 @@
 
 use std::time::Duration;
 
+use crate::log;
 use crate::model::reloads::{Condition, Reload};
 
 /// The time that procd takes for its queue: a second of delay, and one or two for each script.

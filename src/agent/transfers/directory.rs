@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::log;
+
 /// The name of the directory below the configured one. It holds transferred files and the lock file only.
 const NAME: &str = "transfers";
 

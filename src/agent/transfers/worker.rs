@@ -15,6 +15,7 @@ use crate::clock::Now;
 use crate::cwmp::device::DeviceState;
 use crate::cwmp::fault::FaultCode;
 use crate::cwmp::transfer::{Failure, Transfer, TransferQueue};
+use crate::log;
 use crate::model::actions::Actions;
 use crate::thread;
 use crate::transfer::Progress;

@@ -5,6 +5,7 @@ use super::management_server::parameter;
 use super::{Author, Device, JournalError};
 use crate::clock::Now;
 use crate::cwmp::fault::{Fault, FaultCode, ParameterFault};
+use crate::log;
 use crate::model::change::Change;
 use crate::model::path::{Path, PathError};
 use crate::model::tree::{Tree, Wanted};

@@ -17,6 +17,7 @@ use crate::clock::Now;
 use crate::cwmp::fault::{Fault, FaultCode, ParameterFault};
 use crate::cwmp::software::UnitQueueFull;
 use crate::foreign_text::Quoted;
+use crate::log;
 use crate::model::change::Change;
 use crate::model::source::uci::Identity;
 use crate::model::source::{Answers, OptionForm, Place, Write};

@@ -20,6 +20,7 @@ use super::recovery::set_all;
 use super::unfinished::{files_from_json, files_to_json, undo_from_json, undo_to_json};
 use super::{Author, Device, Sources, StagedFile, Unfinished};
 use crate::clock::Now;
+use crate::log;
 use crate::model::change::Change;
 use crate::model::reloads::MANAGEMENT_SERVER;
 use crate::model::source::Write;

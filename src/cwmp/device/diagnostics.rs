@@ -15,6 +15,7 @@ use crate::cwmp::diagnostics::{
 use crate::cwmp::event::{Event, EventCode};
 use crate::cwmp::fault::{FaultCode, ParameterFault};
 use crate::foreign_text::Quoted;
+use crate::log;
 use crate::model::change::Change;
 
 impl Device {

@@ -2,6 +2,7 @@
 
 use super::{Author, Device};
 use crate::clock::Now;
+use crate::log;
 use crate::model::change::Change;
 use crate::model::tree::{Reading, Tree, Wanted};
 use crate::model::value::Value;

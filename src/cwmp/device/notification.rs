@@ -16,6 +16,7 @@ use super::management_server::{PUBLISHED, gateway_names, parameter, short_name};
 use super::{Device, DeviceState, JournalError, PublishedAddress};
 use crate::cwmp::event::EventCode;
 use crate::foreign_text::Quoted;
+use crate::log;
 use crate::model::attributes::{Attributes, Notification};
 use crate::model::change::Change;
 use crate::model::path::Path;

@@ -3,6 +3,7 @@
 use super::changing::{DeviceChange, is_same_setting};
 use super::{Author, Confirmation, Device, RenamedRow, Sources, Unfinished};
 use crate::clock::Now;
+use crate::log;
 use crate::model::change::Change;
 use crate::model::reloads::Reload;
 use crate::model::source::{Place, Write};

@@ -6,6 +6,7 @@ use crate::clock::Now;
 use crate::cwmp::software::{
     Inventory, Operation, OperationKind, Requester, UnitQueue, UnitResult, execution_unit, key_of, software_modules,
 };
+use crate::log;
 use crate::model::change::Change;
 use crate::model::path::with_any_numbers;
 use crate::model::tree::Wanted;

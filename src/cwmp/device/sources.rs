@@ -15,6 +15,7 @@ use super::changing;
 use super::{Device, Obstacle, Prepared, Refusal, StagedFile};
 use crate::clock::Now;
 use crate::cwmp::device::Author;
+use crate::log;
 use crate::model::change::Change;
 use crate::model::reloads::Reload;
 use crate::model::source::provider::LinkState;

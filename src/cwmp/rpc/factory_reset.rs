@@ -4,6 +4,7 @@ use crate::clock::Now;
 use crate::cwmp::device::{Device, DeviceState, Reset};
 use crate::cwmp::fault::Fault;
 use crate::cwmp::soap::{Element, EnvelopeWriter};
+use crate::log;
 
 /// Requests a factory reset, which the agent runs after the session (R226). It needs no room on the disk.
 pub(super) fn handle(_: Element<'_>, device: &mut Device, now: Now, _: &mut EnvelopeWriter) -> Result<(), Fault> {

@@ -6,6 +6,7 @@ use crate::cwmp::device::Device;
 use crate::cwmp::event::{Event, EventCode};
 use crate::cwmp::soap::{ArrayWriter, EnvelopeHeader, EnvelopeWriter};
 use crate::cwmp::version::{self, Version};
+use crate::log;
 use crate::model::attributes::Notification;
 use crate::model::date_time::DateTime;
 use crate::model::path::{Path, PathError};

@@ -5,6 +5,7 @@ use crate::cwmp::device::{Device, DeviceState};
 use crate::cwmp::event::{Event, EventCode};
 use crate::cwmp::fault::Fault;
 use crate::cwmp::soap::{Element, EnvelopeWriter};
+use crate::log;
 
 /// Requests a reboot, which the agent runs after the session (R223), even if the request cannot be stored. Several requests
 /// cause one reboot, and yet each of them an event `M Reboot` with its own CommandKey (R224).

@@ -6,6 +6,7 @@ use crate::cwmp::fault::{Fault, FaultCode};
 use crate::cwmp::session_error::SessionError;
 use crate::cwmp::soap::{self, Envelope, EnvelopeError};
 use crate::foreign_text::{with_words, words_of};
+use crate::log;
 
 /// The name of the root of a message, in ASCII and its supersets.
 const ENVELOPE: &[u8] = b"Envelope";

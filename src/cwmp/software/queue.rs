@@ -12,6 +12,7 @@ use crate::clock::Now;
 use crate::cwmp::event::{Event, EventCode};
 use crate::cwmp::fault::FaultCode;
 use crate::cwmp::transfer::Failure;
+use crate::log;
 use crate::model::actions::SoftwareAction;
 
 /// The time within which an operation must begin (R249).

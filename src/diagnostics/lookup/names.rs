@@ -10,6 +10,7 @@ use super::message::PTR;
 use super::{LookupTest, PORT, ResolvConf, ask_once};
 use crate::diagnostics::Order;
 use crate::diagnostics::clock::now;
+use crate::log;
 use crate::socket_options::SocketOptions;
 
 /// The longest wait for one name, and for all names of a test.

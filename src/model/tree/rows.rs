@@ -7,6 +7,7 @@ use assign::assign;
 
 use super::sections::split;
 use super::{Located, Table, Tree};
+use crate::log;
 use crate::model::change::Change;
 use crate::model::path::{Path, PathError};
 use crate::model::schema::{ALIAS, TableSpec};

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use super::{PIECE, command};
 use crate::change_watch::{BackOff, EventSource, SourceEvent};
+use crate::log;
 use crate::process::kill;
 use crate::readiness::PollFlags;
 

@@ -18,6 +18,7 @@ use super::message::{
 };
 use super::{connect, receive, send};
 use crate::change_watch::{BackOff, EventSource, SourceEvent};
+use crate::log;
 use crate::model::source::blob::{TEXT, Value, WHOLE_32, put_element};
 use crate::readiness::PollFlags;
 

@@ -25,6 +25,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, openat, renameat, unlinkat};
 
 use super::DIRECTORIES;
 use crate::digest::md5_sum;
+use crate::log;
 use crate::model::source::Row;
 use crate::model::source::uci::edit::MAX_TEXT;
 use crate::model::source::uci::{Identity, is_package, rows};

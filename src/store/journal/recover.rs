@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind};
 
 use super::{JOURNAL, JournalFile, NEW, OLD, Tail};
+use crate::log;
 use crate::store::disk::Disk;
 use crate::store::record::{Damage, JournalContents};
 use crate::store::{Recovered, Stats};

@@ -4,6 +4,7 @@ use super::restart::REBOOT_GRACE;
 use super::{TransferQueue, TransferStep};
 use crate::clock::Now;
 use crate::cwmp::transfer::{Failure, TransferReport, TransferStage};
+use crate::log;
 
 /// The number of outcomes kept for local commands that wait for their transfer.
 const MAX_OUTCOMES: usize = 16;

@@ -10,6 +10,7 @@
 use rustix::fs::linkat;
 
 use super::*;
+use crate::log;
 
 impl PackageStore {
     /// Removes the files beside packages that no record names: staged ones, except those of the packages in `staged`, and old texts,
