@@ -1,5 +1,7 @@
 //! Diagnostic tests: their life between the ACS and the device, and their measurements.
 
+mod http_servers;
+mod interruptions;
 mod network;
 mod tests_of_acs;
 

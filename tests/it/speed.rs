@@ -167,13 +167,13 @@ fn memory_does_not_grow_with_the_transfer() {
 }
 
 /// Returns the object of a test in this model.
-fn object(model: &Model, name: &str) -> String {
+pub(crate) fn object(model: &Model, name: &str) -> String {
     let parent = if model.root == "Device" { "IP.Diagnostics." } else { "" };
     format!("{}.{parent}{name}.", model.root)
 }
 
 /// The word for success (R312).
-fn success(model: &Model) -> &'static str {
+pub(crate) fn success(model: &Model) -> &'static str {
     if model.root == "Device" { "Complete" } else { "Completed" }
 }
 
