@@ -15,7 +15,7 @@ use crate::agent::{
 use crate::clock::{Clock, Now};
 use crate::config::Config;
 use crate::cwmp::device::management_server::{self, parameter};
-use crate::cwmp::diagnostics::{object_of_state, test_at};
+use crate::cwmp::diagnostics::{echo_object, object_of_state, test_at};
 #[cfg(feature = "tls")]
 use crate::http::{self, Certificate};
 use crate::mistake::Mistakes;
@@ -205,7 +205,8 @@ fn examples_left(files: &[&PathBuf], loaded: &Loaded) -> Option<String> {
     })
 }
 
-/// Returns a warning for each diagnostic test that neither the agent nor a program runs (R308).
+/// Returns a warning for each diagnostic test that neither the agent nor a program runs (R308), and for an echo service that
+/// this build lacks.
 fn tests_of_nobody(loaded: &Loaded) -> Vec<String> {
     let (tree, mut warnings) = (&loaded.tree, Vec::new());
     let Ok(everything) = Path::parse("") else { return warnings };
@@ -220,6 +221,12 @@ fn tests_of_nobody(loaded: &Loaded) -> Vec<String> {
             ));
         }
     });
+    let echo = echo_object(tree);
+    if !cfg!(feature = "diagnostics") && tree.parameter(&format!("{echo}Enable")).is_ok() {
+        warnings.push(format!(
+            "{echo} is an echo service that the device does not run: nothing answers once it is enabled"
+        ));
+    }
     warnings
 }
 

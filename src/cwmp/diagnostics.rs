@@ -133,6 +133,14 @@ pub fn test_at(tree: &Tree, actions: &Actions, object: &str) -> Option<Test> {
     }
 }
 
+/// Returns the path of UDPEchoConfig with its dot.
+pub fn echo_object(tree: &Tree) -> &'static str {
+    match tree.root_name() {
+        "InternetGatewayDevice" => "InternetGatewayDevice.UDPEchoConfig.",
+        _ => "Device.IP.Diagnostics.UDPEchoConfig.",
+    }
+}
+
 /// Returns the name of the input that a test of the standard needs.
 pub fn needed_input(tree: &Tree, object: &str) -> Option<&'static str> {
     standard(tree, object).map(|standard| standard.input)

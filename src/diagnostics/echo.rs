@@ -1,6 +1,10 @@
 //! UDPEchoDiagnostics: datagrams to the echo service of a host (RFC 862), and the times until they are back.
 //!
-//! A datagram begins with its number, as UDP Echo Plus of TR-143 has it, so that a late one is not taken for the one that is awaited.
+//! ```text
+//! UDP Echo Plus (TR-143 A.1), words of 32 bits: TestGenSN, the server's four, TestIterationNumber
+//! ```
+//!
+//! A datagram begins with its number, so that a late one is not taken for the one that is awaited.
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
@@ -9,11 +13,12 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SocketType, recv};
 
-use super::clock::now;
+use super::clock::{now, since_epoch};
 use super::ping::{repeat, rest};
 use super::socket::{self, connect_to, transmit};
 use super::target::{Version, address};
 use super::{Failure, Order, Results, result};
+use crate::model::date_time::DateTime;
 use crate::readiness::{PollFlags, wait};
 use crate::socket_options::SocketOptions;
 
@@ -22,6 +27,16 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// The port of the echo service.
 pub(super) const PORT: u16 = 7;
+
+/// The words of UDP Echo Plus that the server fills in, by their names in IndividualPacketResult.
+const WORDS: [&str; 4] = ["TestRespSN", "TestRespRcvTimeStamp", "TestRespReplyTimeStamp", "TestRespReplyFailureCount"];
+
+/// The place of these words, and of TestIterationNumber, in a datagram.
+const WORDS_AT: std::ops::Range<usize> = 4..20;
+const ITERATION_AT: std::ops::Range<usize> = 20..24;
+
+/// The most rows of IndividualPacketResult, as UDPEchoDiagnosticsMaxResults of the shipped model tells.
+const MAX_ROWS: u32 = 100;
 
 /// A socket for datagrams to one echo service.
 pub(super) struct Echo {
@@ -59,6 +74,9 @@ impl Echo {
         self.number = self.number.wrapping_add(1);
         let length = self.data.len().min(4);
         self.data[..length].copy_from_slice(&self.number.to_be_bytes()[4 - length..]);
+        if let Some(iteration) = self.data.get_mut(ITERATION_AT) {
+            iteration.copy_from_slice(&self.number.to_be_bytes());
+        }
         let began = now();
         if !transmit(&self.socket, &self.data)? {
             rest(began + timeout.min(LOOK), is_stopped);
@@ -96,6 +114,26 @@ impl Echo {
         let length = self.data.len().min(4);
         count == self.data.len() && self.buffer[..length] == self.data[..length]
     }
+
+    /// Adds the row of IndividualPacketResult for the last datagram, by the time of its sending since the Unix epoch and the time
+    /// until it was back. A server without UDP Echo Plus returns the zeros that were sent.
+    fn add_row(&self, rows: &mut Results, sent_at: Duration, time: Option<Duration>) {
+        let mut add =
+            |name: &str, text: String| rows.push((format!("IndividualPacketResult.{}.{name}", self.number), text));
+        let received_at = time.map(|time| DateTime::utc_to_microsecond(sent_at + time));
+        add("PacketSuccess", time.is_some().to_string());
+        add("PacketSendTime", DateTime::utc_to_microsecond(sent_at));
+        add("PacketReceiveTime", received_at.unwrap_or_else(|| DateTime::UNKNOWN.to_string()));
+        add("TestGenSN", self.number.to_string());
+        let words = self.buffer.get(WORDS_AT).filter(|_| time.is_some() && self.data.len() >= WORDS_AT.end);
+        let mut words = words
+            .unwrap_or_default()
+            .chunks_exact(4)
+            .map(|word| u32::from_be_bytes([word[0], word[1], word[2], word[3]]));
+        for name in WORDS {
+            add(name, words.next().unwrap_or(0).to_string());
+        }
+    }
 }
 
 /// Runs the test.
@@ -106,8 +144,18 @@ pub(super) fn run(order: &Order) -> Result<Results, Failure> {
     let mut echo = Echo::open(SocketAddr::new(to, port), size, &socket::options(order))?;
     let (count, timeout) = (order.number("NumberOfRepetitions", 1), order.milliseconds("Timeout", 1000));
     let interval = order.milliseconds("InterTransmissionTime", 1000);
-    let summary = repeat(order, count, interval, &mut || echo.probe(timeout, &|| order.is_stopped()))?;
+    let has_rows = ["1", "true"].contains(&order.text("EnableIndividualPacketResults"));
+    let mut rows = Results::new();
+    let summary = repeat(order, count, interval, &mut || {
+        let sent_at = since_epoch();
+        let time = echo.probe(timeout, &|| order.is_stopped())?;
+        if has_rows && echo.number <= MAX_ROWS {
+            echo.add_row(&mut rows, sent_at, time);
+        }
+        Ok(time)
+    })?;
     let mut results = summary.microseconds();
+    results.append(&mut rows);
     results.push(result("SuccessCount", summary.received));
     results.push(result("FailureCount", summary.lost));
     results.push(result("IPAddressUsed", echo.local));

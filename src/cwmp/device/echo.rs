@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::Device;
+use crate::cwmp::diagnostics::echo_object;
 use crate::model::date_time::DateTime;
 
 /// The counters of the echo service since it was enabled. They begin anew after 2^32.
@@ -60,10 +61,7 @@ pub(super) type SharedCounters = Arc<Mutex<EchoCounters>>;
 impl Device {
     /// Returns the path of UDPEchoConfig with its dot.
     pub fn echo_object(&self) -> &'static str {
-        match self.tree.root_name() {
-            "InternetGatewayDevice" => "InternetGatewayDevice.UDPEchoConfig.",
-            _ => "Device.IP.Diagnostics.UDPEchoConfig.",
-        }
+        echo_object(&self.tree)
     }
 
     /// Shows these counters in UDPEchoConfig from now on.

@@ -14,10 +14,11 @@ use crate::rpc::gateway::{Gateway, QUIET};
 use crate::support::agent::program;
 use crate::support::network::in_own_network;
 use crate::support::port::closed_address;
-use crate::support::set_parameter_values;
 use crate::support::skip::{emulator_lacks, skip_for_lack_of};
+use crate::support::{AcsSession, set_parameter_values};
 
 const SERVICE: &str = "Device.IP.Diagnostics.UDPEchoConfig.";
+const SERVICE_098: &str = "InternetGatewayDevice.UDPEchoConfig.";
 const ECHO: &str = "Device.IP.Diagnostics.UDPEchoDiagnostics.";
 const ROUTE: &str = "Device.IP.Diagnostics.TraceRoute.";
 const SELECTION: &str = "Device.IP.Diagnostics.ServerSelectionDiagnostics.";
@@ -31,11 +32,17 @@ fn free_port() -> u16 {
     UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port()
 }
 
+/// Returns the path of the echo service.
+fn service(model: &Model) -> &'static str {
+    if model.root == "Device" { SERVICE } else { SERVICE_098 }
+}
+
 /// Enables the echo service for this host, within a session after a boot.
 fn enable_service(gateway: &mut Gateway, source: &str, port: &str, plus: &str) {
+    let service = service(gateway.model);
     in_session(gateway, |session| {
         let values = [("SourceIPAddress", source), ("UDPPort", port), ("EchoPlusEnabled", plus), ("Enable", "1")];
-        set(session, SERVICE, &values);
+        set(session, service, &values);
     });
     gateway.agent.wait_for_log("echo service at UDP port", SOON);
 }
@@ -56,9 +63,9 @@ fn ask(from: Ipv4Addr, port: u16, datagrams: &[&[u8]]) -> Vec<Vec<u8>> {
 }
 
 /// The service answers its source alone, with as many bytes as it got, and counts from its enabling on.
-#[test]
-fn the_echo_service() {
-    let mut gateway = Gateway::new(device());
+fn the_echo_service(model: &'static Model) {
+    let mut gateway = Gateway::new(model);
+    let service = service(model);
     let port = free_port();
     assert!(ask(Ipv4Addr::LOCALHOST, port, &[b"hello"]).is_empty(), "off by default");
     enable_service(&mut gateway, "127.0.0.1", &port.to_string(), "1");
@@ -68,7 +75,7 @@ fn the_echo_service() {
     assert_eq!((&answers[1][..4], &answers[1][20..]), (&request[..4], &request[20..]));
     assert_eq!(answers[1][4..8], 2_u32.to_be_bytes(), "TestRespSN: the second response");
     assert!(ask(Ipv4Addr::new(127, 0, 0, 2), port, &[b"hello", &request]).is_empty(), "another host");
-    let value = |gateway: &Gateway, name: &str| gateway.agent.value(&format!("{SERVICE}{name}"));
+    let value = |gateway: &Gateway, name: &str| gateway.agent.value(&format!("{service}{name}"));
     for (name, expected) in [
         ("PacketsReceived", "2"),
         ("PacketsResponded", "2"),
@@ -83,19 +90,85 @@ fn the_echo_service() {
         first.starts_with("20") && first.len() == "2008-04-09T15:01:05.123456Z".len() && first < last,
         "{first} {last}"
     );
-    gateway.agent.succeeds(&["set", &format!("{SERVICE}Enable=0")]);
+    gateway.agent.succeeds(&["set", &format!("{service}Enable=0")]);
     gateway.agent.wait_for_log("no echo service", SOON);
     assert!(ask(Ipv4Addr::LOCALHOST, port, &[b"hello"]).is_empty());
     assert_eq!(value(&gateway, "PacketsReceived"), "2", "the counts stay until the service is enabled again");
-    gateway.agent.succeeds(&["set", &format!("{SERVICE}Enable=1")]);
+    gateway.agent.succeeds(&["set", &format!("{service}Enable=1")]);
     let end = Instant::now() + SOON;
     while value(&gateway, "PacketsReceived") != "0" {
         assert!(Instant::now() < end, "the counts begin anew");
     }
     // Without a source there is no service for anyone.
-    gateway.agent.succeeds(&["set", &format!("{SERVICE}SourceIPAddress=")]);
+    gateway.agent.succeeds(&["set", &format!("{service}SourceIPAddress=")]);
     gateway.agent.wait_for_log("no echo service without SourceIPAddress", SOON);
     assert!(ask(Ipv4Addr::LOCALHOST, port, &[b"hello"]).is_empty());
+}
+both_models!(the_echo_service);
+
+/// UDPEchoDiagnostics with a row for each datagram: the words of a server with UDP Echo Plus, and zeros where it has no answer.
+#[test]
+fn results_of_individual_packets() {
+    let mut gateway = Gateway::new(device());
+    let port = free_port().to_string();
+    enable_service(&mut gateway, "127.0.0.1", &port, "1");
+    in_session(&mut gateway, |session| {
+        assert_eq!(session.value(&format!("{ECHO}EnableIndividualPacketResults")), "false", "off by default");
+        let inputs = [
+            ("Host", "127.0.0.1"),
+            ("Port", &port),
+            ("NumberOfRepetitions", "102"),
+            ("InterTransmissionTime", "1"),
+            ("EnableIndividualPacketResults", "1"),
+            ("DiagnosticsState", "Requested"),
+        ];
+        set(session, ECHO, &inputs);
+    });
+    let row = |session: &mut AcsSession, number: u32| {
+        [
+            "PacketSuccess",
+            "PacketSendTime",
+            "PacketReceiveTime",
+            "TestGenSN",
+            "TestRespSN",
+            "TestRespRcvTimeStamp",
+            "TestRespReplyTimeStamp",
+            "TestRespReplyFailureCount",
+        ]
+        .map(|name| session.value(&format!("{ECHO}IndividualPacketResult.{number}.{name}")))
+    };
+    gateway.acs.expect_session(COMPLETE, |_, session| {
+        assert_eq!(session.value(&format!("{ECHO}SuccessCount")), "102");
+        let most = session.value(&format!("{ECHO}UDPEchoDiagnosticsMaxResults"));
+        assert_eq!(
+            (most.as_str(), session.value(&format!("{ECHO}IndividualPacketResultNumberOfEntries"))),
+            ("100", "100".into())
+        );
+        for number in [1, 2, 100] {
+            let [success, sent, received, own, response, at, reply_at, failures] = row(session, number);
+            assert_eq!(
+                (success.as_str(), own, response, failures.as_str()),
+                ("true", number.to_string(), number.to_string(), "0")
+            );
+            assert!(sent < received && sent.len() == "2008-04-09T15:01:05.123456Z".len(), "R315: {sent} {received}");
+            let [at, reply_at]: [u32; 2] = [at, reply_at].map(|time| time.parse().expect("microseconds"));
+            assert!(at > 0 && reply_at.wrapping_sub(at) < 1 << 31, "{at} {reply_at}");
+        }
+        let closed = closed_address().port().to_string();
+        let inputs = [("Port", closed.as_str()), ("NumberOfRepetitions", "2"), ("Timeout", "20")];
+        set(session, ECHO, &[&inputs[..], &[("DiagnosticsState", "Requested")]].concat());
+        assert_eq!(session.value(&format!("{ECHO}IndividualPacketResultNumberOfEntries")), "0", "removed by Requested");
+    });
+    gateway.acs.expect_session(COMPLETE, |_, session| {
+        assert_eq!(session.value(&format!("{ECHO}IndividualPacketResultNumberOfEntries")), "2");
+        let [success, sent, received, own, rest @ ..] = row(session, 2);
+        assert_eq!((success.as_str(), received.as_str(), own.as_str()), ("false", "0001-01-01T00:00:00Z", "2"));
+        assert!(sent.starts_with("20") && rest.iter().all(|word| word == "0"), "{sent} {rest:?}");
+        set(session, ECHO, &[("EnableIndividualPacketResults", "0"), ("DiagnosticsState", "Requested")]);
+    });
+    gateway.acs.expect_session(COMPLETE, |_, session| {
+        assert_eq!(session.value(&format!("{ECHO}IndividualPacketResultNumberOfEntries")), "0");
+    });
 }
 
 /// A port that another program holds is opened once it is free.
