@@ -11,11 +11,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SocketType, recv};
+use rustix::net::SocketType;
 
 use super::clock::{now, since_epoch};
 use super::ping::{repeat, rest};
-use super::socket::{self, connect_to, transmit};
+use super::socket::{self, connect_to, note_arrivals, receive, transmit};
 use super::target::{Version, address};
 use super::{Failure, Order, Results, result};
 use crate::model::date_time::DateTime;
@@ -56,6 +56,7 @@ impl Echo {
     pub(super) fn open(to: SocketAddr, size: usize, options: &SocketOptions) -> Result<Echo, Failure> {
         let socket =
             socket::open(options, to.ip(), SocketType::DGRAM, None).map_err(|error| socket::failure(options, error))?;
+        note_arrivals(&socket);
         let local = connect_to(&socket, to)?;
         let size = size.max(1);
         // One byte more, so that a longer datagram differs.
@@ -86,13 +87,10 @@ impl Echo {
         while !is_stopped() {
             let left = deadline.saturating_duration_since(now());
             let ready = wait(&[(self.socket.as_fd(), PollFlags::IN)], Some(left.min(LOOK)));
-            let arrived = now();
+            let looked_at = now();
             if !ready[0].is_empty() {
-                match recv(&self.socket, &mut self.buffer[..], RecvFlags::DONTWAIT) {
-                    Ok((count, _)) if self.is_echo(count) => {
-                        let time = arrived.saturating_duration_since(began);
-                        return Ok((time <= timeout).then_some(time));
-                    }
+                match receive(&self.socket, &mut self.buffer, began) {
+                    Ok((count, time)) if self.is_echo(count) => return Ok((time <= timeout).then_some(time)),
                     // The host has no such service. The wait keeps the pace of a test without a pause between its datagrams.
                     Err(Errno::CONNREFUSED) => {
                         rest(began + timeout.min(LOOK), is_stopped);
@@ -101,7 +99,7 @@ impl Echo {
                     _ => {}
                 }
             }
-            if arrived >= deadline {
+            if looked_at >= deadline {
                 break;
             }
         }

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use rand::RngCore;
 use rand::rngs::OsRng;
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SocketType, ipproto, recv};
+use rustix::net::{SocketType, ipproto};
 
 use super::clock::now;
 use super::icmp;
-use super::socket::{self, connect_to, transmit};
+use super::socket::{self, connect_to, note_arrivals, receive, transmit};
 use super::target::{Version, address};
 use super::{Failure, Order, Results, Tell, result};
 use crate::readiness::{PollFlags, wait};
@@ -116,6 +116,7 @@ impl Pinger {
             ),
             Err(error) => return Err(socket::failure(options, error)),
         };
+        note_arrivals(&socket);
         let local = connect_to(&socket, SocketAddr::new(to, 0))?;
         let mut identifier = [0; 2];
         // Without random bytes the identifier is 0, which tells replies apart as long as no other raw socket pings.
@@ -144,28 +145,26 @@ impl Pinger {
         while !is_stopped() {
             let left = deadline.saturating_duration_since(now());
             let ready = wait(&[(self.socket.as_fd(), PollFlags::IN)], Some(left.min(LOOK)));
-            let arrived = now();
-            if !ready[0].is_empty() && self.takes_reply() {
-                let time = arrived.saturating_duration_since(began);
+            let looked_at = now();
+            if !ready[0].is_empty()
+                && let Some(time) = self.take_reply(began)
+            {
                 return Ok((time <= timeout).then_some(time));
             }
-            if arrived >= deadline {
+            if looked_at >= deadline {
                 return Ok(None);
             }
         }
         Ok(None)
     }
 
-    /// Takes a packet off the socket. Returns true if it is the reply to the last request.
-    fn takes_reply(&mut self) -> bool {
-        let Ok((length, _)) = recv(&self.socket, &mut self.buffer[..], RecvFlags::DONTWAIT) else {
-            return false; // the error of a router, which the timeout turns into a loss
-        };
+    /// Takes a packet off the socket. Returns its time since `began` if it is the reply to the last request.
+    fn take_reply(&mut self, began: Instant) -> Option<Duration> {
+        // An error is that of a router, which the timeout turns into a loss.
+        let (length, time) = receive(&self.socket, &mut self.buffer, began).ok()?;
         let is_v6 = self.to.is_ipv6();
-        let reply = icmp::reply(is_v6, self.is_raw && !is_v6, &self.buffer[..length]);
-        reply.is_some_and(|(identifier, sequence)| {
-            sequence == self.sequence && (!self.is_raw || identifier == self.identifier)
-        })
+        let (identifier, sequence) = icmp::reply(is_v6, self.is_raw && !is_v6, &self.buffer[..length])?;
+        (sequence == self.sequence && (!self.is_raw || identifier == self.identifier)).then_some(time)
     }
 }
 

@@ -1,14 +1,19 @@
 //! Sockets with the options of a test: the interface, and the DSCP.
 
+use std::io::IoSliceMut;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::{Duration, Instant};
 
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt::ReceiveTimestampns};
+use nix::sys::time::TimeSpec;
 use rustix::io::Errno;
 use rustix::net::sockopt::{self, Ipv4PathMtuDiscovery};
 use rustix::net::{
     AddressFamily, Protocol, SendFlags, SocketFlags, SocketType, connect, getsockname, send, socket_with,
 };
 
+use super::clock::{now, since_epoch};
 use super::{Failure, Order};
 use crate::socket_options::SocketOptions;
 
@@ -76,7 +81,60 @@ pub(crate) fn transmit(socket: &OwnedFd, packet: &[u8]) -> Result<bool, Failure>
     }
 }
 
+/// Asks the kernel for the time at which each packet arrives, for [`receive`]. Without it the time is that of the reading.
+pub(crate) fn note_arrivals(socket: &OwnedFd) {
+    let _ = setsockopt(socket, ReceiveTimestampns, &true);
+}
+
+/// Takes a packet off a socket without a wait. Returns its length, and the time since `began` until its arrival. That is the
+/// arrival at the kernel: the wait of this thread for a processor is no part of a round trip.
+///
+/// # Errors
+/// No packet is there, or the kernel reports an error of an earlier one.
+pub(crate) fn receive(socket: &OwnedFd, buffer: &mut [u8], began: Instant) -> Result<(usize, Duration), Errno> {
+    let mut parts = [IoSliceMut::new(buffer)];
+    let mut control = nix::cmsg_space!(TimeSpec);
+    let message = recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::MSG_DONTWAIT)
+        .map_err(|error| Errno::from_raw_os_error(error as i32))?;
+    let elapsed = now().saturating_duration_since(began);
+    let arrived = message.cmsgs().ok().and_then(|mut messages| {
+        messages.find_map(|message| match message {
+            ControlMessageOwned::ScmTimestampns(at) => Some(Duration::from(at)),
+            _ => None,
+        })
+    });
+    // The difference of two readings of the wall clock that are close together: a step of that clock hardly falls between them.
+    let age = arrived.map_or(Duration::ZERO, |arrived| since_epoch().saturating_sub(arrived));
+    Ok((message.bytes, elapsed.checked_sub(age).unwrap_or(elapsed)))
+}
+
 /// Returns true for the errors of a send or of a connect that mean: no route leads to the host.
 pub(crate) fn is_unreachable(error: Errno) -> bool {
     matches!(error, Errno::NETUNREACH | Errno::HOSTUNREACH | Errno::NETDOWN | Errno::ADDRNOTAVAIL)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use super::*;
+
+    /// Only where the kernel and the C library agree on the form of the time, which emulators of 32 bits do not.
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn a_late_reading_is_no_part_of_the_time() {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+        let to = socket.local_addr().expect("an address");
+        let socket = OwnedFd::from(socket);
+        note_arrivals(&socket);
+        let sender = UdpSocket::bind("127.0.0.1:0").expect("a port");
+        let began = now();
+        sender.send_to(b"hello", to).expect("sent");
+        let sent = now() - began;
+        std::thread::sleep(Duration::from_millis(50));
+        let mut buffer = [0; 9];
+        let (length, time) = receive(&socket, &mut buffer, began).expect("a datagram");
+        assert!(length == 5 && time <= sent + Duration::from_millis(1), "{time:?} of {sent:?}");
+        assert_eq!(receive(&socket, &mut buffer, began), Err(Errno::AGAIN));
+    }
 }
