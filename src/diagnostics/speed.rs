@@ -13,6 +13,7 @@ pub(super) mod order;
 mod recorder;
 mod result;
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -172,15 +173,24 @@ fn address_of(url: &Url, test: &SpeedTest, limits: &IoLimits) -> Result<SocketAd
     fitting.ok_or_else(|| failed(format!("{host} has no address of this version of IP")))
 }
 
-/// Returns the name of the interface whose counters are read.
+/// Returns the name of the interface whose counters are read. Tries the options of the sockets: the connections would tell no more
+/// than that they failed.
 fn device_of(test: &SpeedTest) -> Result<Option<String>, SpeedError> {
-    if test.options.devices.is_empty() {
-        return Ok(None);
-    }
-    let socket = UdpSocket::bind("0.0.0.0:0");
-    let device = socket.and_then(|socket| Ok(test.options.device(&socket)?.map(str::to_owned)));
-    let names = test.options.devices.join(" or ");
-    device.map_err(|_| SpeedError::Failed("Error_Other", format!("the kernel has no interface {names}")))
+    let options = &test.options;
+    let tried = UdpSocket::bind("0.0.0.0:0").and_then(|socket| {
+        options.apply(&socket, true)?;
+        Ok(options.device(&socket)?.map(str::to_owned))
+    });
+    tried.map_err(|error| {
+        let reason = match error.kind() {
+            ErrorKind::PermissionDenied => {
+                "the agent may not use EthernetPriority or Interface: it does not run as root".into()
+            }
+            _ if options.devices.is_empty() => error.to_string(),
+            _ => format!("the kernel has no interface {}", options.devices.join(" or ")),
+        };
+        SpeedError::Failed("Error_Other", reason)
+    })
 }
 
 /// Returns the address of the device from which the server is reached.

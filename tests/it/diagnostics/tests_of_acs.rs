@@ -12,10 +12,13 @@ use super::{COMPLETE, in_session, may_ping, set};
 use crate::gateway::{Model, SOON};
 use crate::rpc::gateway::{Gateway, QUIET};
 use crate::support::agent::program;
+use crate::support::name_server::NameServer;
 use crate::support::network::in_own_network;
 use crate::support::port::closed_address;
 use crate::support::skip::{emulator_lacks, skip_for_lack_of};
-use crate::support::{AcsSession, set_parameter_values};
+use crate::support::{
+    AcsOptions, AcsSession, FileServer, FileServerOptions, FileSpec, ManualAcs, set_parameter_values,
+};
 
 const SERVICE: &str = "Device.IP.Diagnostics.UDPEchoConfig.";
 const SERVICE_098: &str = "InternetGatewayDevice.UDPEchoConfig.";
@@ -293,5 +296,58 @@ fn commands_without_the_rights_of_root() {
         assert!(ping.status.code() == Some(2) && told.contains("it does not run as root"), "{told}");
         crate::support::network::sh("sysctl -qw net.ipv4.ping_group_range='0 65534'");
         assert!(run(&["ping", "127.0.0.1", "count=1"]).expect("a ping").status.success(), "a group of the range");
+    });
+}
+
+/// Without the rights of root all tests work but those that need echo requests, and the log says what they lack.
+#[test]
+fn tests_without_the_rights_of_root() {
+    const OBJECTS: &str = "Device.IP.Diagnostics.";
+    if emulator_lacks(ICMP_SENDER) {
+        return;
+    }
+    in_own_network("diagnostics::tests_of_acs::tests_without_the_rights_of_root", || {
+        let files = FileServer::start(FileServerOptions::new());
+        files.serves("/f", FileSpec::sized(1000));
+        let names = NameServer::start(|asked| vec![asked.address(0x8580)]);
+        let acs = ManualAcs::start(AcsOptions::new());
+        // The user stays, since the files of the test are its own; the rights go.
+        let agent = device().gateway_at(&acs.url()).by(&["setpriv", "--bounding-set=-all", "--inh-caps=-all"]).start();
+        acs.expect_events(&["0 BOOTSTRAP", "1 BOOT"]);
+        let (port, download, upload) = (free_port(), files.url("/f"), files.url("/u"));
+        let service = UdpSocket::bind(("127.0.0.1", port)).expect("a port");
+        std::thread::spawn(move || {
+            let mut buffer = [0; 100];
+            while let Ok((length, from)) = service.recv_from(&mut buffer) {
+                let _ = service.send_to(&buffer[..length], from);
+            }
+        });
+        let (port, server) = (port.to_string(), names.address().to_string());
+        for (object, inputs, state) in [
+            ("IP.Diagnostics.IPPing.", &[("Host", "127.0.0.1")][..], "Error_Other"),
+            ("IP.Diagnostics.ServerSelectionDiagnostics.", &[("HostList", "127.0.0.1")], "Error_Other"),
+            ("IP.Diagnostics.TraceRoute.", &[("Host", "127.0.0.1")], "Complete"),
+            ("IP.Diagnostics.UDPEchoDiagnostics.", &[("Host", "127.0.0.1"), ("Port", &port)], "Complete"),
+            ("DNS.Diagnostics.NSLookupDiagnostics.", &[("HostName", "a.example."), ("DNSServer", &server)], "Complete"),
+            ("IP.Diagnostics.DownloadDiagnostics.", &[("DownloadURL", &download), ("DSCP", "10")], "Complete"),
+            ("IP.Diagnostics.UploadDiagnostics.", &[("UploadURL", &upload), ("TestFileLength", "1000")], "Complete"),
+            ("IP.Diagnostics.DownloadDiagnostics.", &[("EthernetPriority", "7")], "Error_Other"), // needs CAP_NET_ADMIN
+        ] {
+            let (object, position) = (format!("Device.{object}"), agent.log_position());
+            agent.succeeds(&["inform"]);
+            let (_, _, mut session) = acs.next_session();
+            set(&mut session, &object, &[inputs, &[("DiagnosticsState", "Requested")]].concat());
+            session.end_session();
+            acs.expect_session(COMPLETE, |_, session| {
+                assert_eq!(session.value(&format!("{object}DiagnosticsState")), state, "{object}");
+            });
+            if state == "Error_Other" {
+                agent.wait_for_log_after(position, "it does not run as root", SOON);
+            }
+        }
+        // A port below 1024.
+        agent.succeeds(&["set", &format!("{OBJECTS}UDPEchoConfig.SourceIPAddress=127.0.0.1")]);
+        agent.succeeds(&["set", &format!("{OBJECTS}UDPEchoConfig.Enable=1")]);
+        agent.wait_for_log("no echo service at UDP port 7: Permission denied", SOON);
     });
 }
