@@ -3,6 +3,7 @@
 mod http_servers;
 mod interruptions;
 mod network;
+mod over_routers;
 mod tests_of_acs;
 
 use std::fs;

@@ -247,3 +247,67 @@ fn a_lookup_for_the_acs(model: &'static Model) {
     gateway.acs.expect_no_session(QUIET);
 }
 both_models!(a_lookup_for_the_acs);
+
+/// R311: a name server that lies, truncates, fails, refuses, is silent or is not there, and the results that tell so.
+#[test]
+fn faulty_name_servers_for_the_acs() {
+    const OBJECT: &str = "Device.DNS.Diagnostics.NSLookupDiagnostics.";
+    let liar = NameServer::start(|asked| {
+        let mut wrong_id = asked.address(0x8180);
+        wrong_id.message[0] ^= 1;
+        vec![wrong_id, Reply { from_elsewhere: true, ..asked.address(0x8180) }]
+    });
+    let many: Vec<(u16, Vec<u8>)> = (1..=60).map(|last| (A, vec![192, 0, 2, last])).collect();
+    let truncating = NameServer::start(move |asked| {
+        vec![match (asked.kind, asked.over_tcp) {
+            (A, true) => asked.answer(0x8180, &many),
+            (A, false) => asked.answer(0x8380, &[]),
+            _ => asked.answer(0x8180, &[]),
+        }]
+    });
+    let silent = NameServer::start(|_| Vec::new());
+    let failing = NameServer::start(|asked| vec![asked.answer(0x8182, &[])]);
+    let refusing = NameServer::start(|asked| vec![asked.answer(0x8185, &[])]);
+    let closed = closed_address();
+    let cases = [
+        (liar.address(), "Error_Other", "Error_Timeout"),
+        (truncating.address(), "Complete", "Success"),
+        (silent.address(), "Error_Other", "Error_Timeout"),
+        (failing.address(), "Error_Other", "Error_HostNameNotResolved"),
+        (refusing.address(), "Error_Other", "Error_Other"),
+        (closed, "Error_Other", "Error_DNSServerNotAvailable"),
+    ];
+    let mut gateway = Gateway::new(&crate::gateway::TR_181);
+    let request = |session: &mut crate::support::AcsSession, case: usize| {
+        if let Some((server, ..)) = cases.get(case) {
+            set(session, OBJECT, &[("DNSServer", &server.to_string()), ("DiagnosticsState", "Requested")]);
+        }
+    };
+    in_session(&mut gateway, |session| {
+        set(session, OBJECT, &[("HostName", "www.example.com."), ("Timeout", "400"), ("NumberOfRepetitions", "2")]);
+        request(session, 0);
+    });
+    for (index, (server, state, status)) in cases.iter().enumerate() {
+        gateway.acs.expect_session(COMPLETE, |_, session| {
+            let mut value = |name: &str| session.value(&format!("{OBJECT}{name}"));
+            let successes = if *status == "Success" { "2" } else { "0" };
+            assert_eq!(
+                (value("DiagnosticsState").as_str(), value("SuccessCount").as_str()),
+                (*state, successes),
+                "{server}"
+            );
+            assert_eq!(
+                (value("Result.2.Status").as_str(), value("ResultNumberOfEntries").as_str()),
+                (*status, "2"),
+                "{server}"
+            );
+            let addresses = value("Result.2.IPAddresses");
+            assert_eq!(
+                addresses.split(',').filter(|address| address.starts_with("192.0.2.")).count(),
+                if successes == "2" { 10 } else { 0 }
+            );
+            request(session, index + 1);
+        });
+    }
+    gateway.acs.expect_no_session(QUIET);
+}

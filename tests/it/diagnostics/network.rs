@@ -27,8 +27,8 @@ const NETWORK: &str = r#"
     pair() { ip link add name $2 netns $1 type veth peer name $4 netns $3; }
     place() { enter $1 ip address add 10.9.$3/24 dev $2; enter $1 ip -6 address add fd09:$4/64 dev $2 nodad; enter $1 ip link set dev $2 up; }
     delaying() {
-        nsenter --net --target $1 timeout 300 python3 $link $2 $4-far $delay >/dev/null 2>&1 & delayer=$!
-        until enter $1 ip link show dev $4-far >/dev/null 2>&1; do kill -0 $delayer; sleep 0.01; done
+        nsenter --net --target $1 timeout 300 python3 $link $2 $4-far $delay >/dev/null 2>&1 & others="$others $!"
+        until enter $1 ip link show dev $4-far >/dev/null 2>&1; do kill -0 $!; sleep 0.01; done
         enter $1 ip link set dev $4-far netns $3 name $4
     }
     pair $$ c0 $r1 a; pair $r2 b $r3 a; pair $r3 b $host a
@@ -52,7 +52,7 @@ pub(super) fn in_network(test: &str, setup: &str, body: impl FnOnce()) {
 }
 
 /// Runs a test in the network whose link between r1 and r2 has a delay in milliseconds, if there is one.
-fn in_delaying_network(test: &str, delay: &str, setup: &str, body: impl FnOnce()) {
+pub(super) fn in_delaying_network(test: &str, delay: &str, setup: &str, body: impl FnOnce()) {
     for tool in ["ping", "traceroute", "nft", "nsenter", "python3"] {
         if !Command::new("sh")
             .args(["-c", &format!("command -v {tool}")])
@@ -62,11 +62,11 @@ fn in_delaying_network(test: &str, delay: &str, setup: &str, body: impl FnOnce()
             return skip_for_lack_of(tool);
         }
     }
-    in_own_network(&format!("diagnostics::network::{test}"), || {
+    in_own_network(&format!("diagnostics::{test}"), || {
         // `$$` is that of the shell, whose network is that of the test.
         let link = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/diagnostics/delaying_link.py");
-        let variables = format!("delay={delay} link={link} delayer=");
-        sh(&format!("{variables}\n{NETWORK} {setup} echo $delayer $r1 $r2 $r3 $host >/tmp/routers.$PPID"));
+        let variables = format!("delay={delay} link={link} others=");
+        sh(&format!("{variables}\n{NETWORK} {setup} echo $others $r1 $r2 $r3 $host >/tmp/routers.$PPID"));
         body();
         sh("kill $(cat /tmp/routers.$PPID); rm /tmp/routers.$PPID");
     });
@@ -75,7 +75,7 @@ fn in_delaying_network(test: &str, delay: &str, setup: &str, body: impl FnOnce()
 /// Ctrl-C ends a ping with its summary, and a trace route with the hops so far.
 #[test]
 fn a_signal_ends_a_command_with_its_summary() {
-    in_network("a_signal_ends_a_command_with_its_summary", "", || {
+    in_network("network::a_signal_ends_a_command_with_its_summary", "", || {
         let mut command = Command::new(program(env!("CARGO_BIN_EXE_cpe-agent")));
         let mut ping = command.args(["ping", "10.9.4.2", "count=1000"]).stdout(Stdio::piped()).spawn().expect("a ping");
         let mut text = String::new();
@@ -97,7 +97,7 @@ fn routers_have_names() {
     if emulator_lacks(ICMP_SENDER) {
         return;
     }
-    in_network("routers_have_names", "", || {
+    in_network("network::routers_have_names", "", || {
         let directory = tempfile::tempdir().expect("a directory");
         let file = directory.path().join("resolv.conf");
         fs::write(&file, "nameserver 127.0.0.1\n").expect("a file");
@@ -140,7 +140,7 @@ fn a_small_mtu_on_the_way() {
         return;
     }
     let small = "enter $r2 ip link set dev b mtu 1300; enter $r3 ip link set dev a mtu 1300;";
-    in_network("a_small_mtu_on_the_way", small, || {
+    in_network("network::a_small_mtu_on_the_way", small, || {
         for host in ["10.9.4.2", "fd09:4::2"] {
             let (text, status) = output("agent", &format!("traceroute {host} size=1400 timeout=500"));
             assert_eq!((hops(&text).len(), status), (4, Some(0)), "{text}");
@@ -161,13 +161,13 @@ fn run(command: &str, arguments: &str) -> Output {
 }
 
 /// Returns the standard output of a command, and its exit status.
-fn output(command: &str, arguments: &str) -> (String, Option<i32>) {
+pub(super) fn output(command: &str, arguments: &str) -> (String, Option<i32>) {
     let output = run(command, arguments);
     (String::from_utf8_lossy(&output.stdout).into_owned(), output.status.code())
 }
 
 /// Returns the addresses of the hops that a trace route has printed.
-fn hops(text: &str) -> Vec<String> {
+pub(super) fn hops(text: &str) -> Vec<String> {
     let is_hop =
         |line: &&str| line.starts_with([' ', '1', '2', '3']) && line.trim_start().starts_with(char::is_numeric);
     text.lines().filter(is_hop).filter_map(|line| line.split_whitespace().nth(1).map(str::to_owned)).collect()
@@ -178,7 +178,7 @@ fn the_route_is_that_of_traceroute() {
     if emulator_lacks(ICMP_SENDER) {
         return;
     }
-    in_network("the_route_is_that_of_traceroute", "", || {
+    in_network("network::the_route_is_that_of_traceroute", "", || {
         // First, because Linux limits these answers to a few for each host, and its other errors count.
         for host in ["10.9.50.1", "fd09:50::1"] {
             let (text, status) = output("agent", &format!("traceroute {host}"));
@@ -202,7 +202,7 @@ fn the_route_is_that_of_traceroute() {
 }
 
 /// Returns the least time of a ping in microseconds.
-fn least(text: &str) -> u64 {
+pub(super) fn least(text: &str) -> u64 {
     let own = text.split("least ").nth(1).and_then(|rest| rest.split(' ').next());
     let other = text.split("rtt min/avg/max/mdev = ").nth(1).and_then(|rest| rest.split('/').next());
     let digits = own.or(other).unwrap_or_else(|| panic!("no times: {text}")).replace('.', "");
@@ -235,14 +235,23 @@ const TENTH: &str = "enter $r3 nft 'table inet loss { chain c { type filter hook
 
 #[test]
 fn times_and_losses_are_those_of_ping() {
-    in_network("times_and_losses_are_those_of_ping", TENTH, || same_as_ping(0, 1));
+    in_network("network::times_and_losses_are_those_of_ping", TENTH, || same_as_ping(0, 1));
+}
+
+/// Returns true if a link with a delay can be made; otherwise records the test as skipped.
+pub(super) fn may_delay() -> bool {
+    let may = Path::new("/dev/net/tun").exists();
+    if !may {
+        skip("the kernel has no TUN devices");
+    }
+    may
 }
 
 fn with_a_delay(test: &str, delay: u64) {
-    if !Path::new("/dev/net/tun").exists() {
-        return skip("the kernel has no TUN devices");
+    if !may_delay() {
+        return;
     }
-    in_delaying_network(test, &delay.to_string(), TENTH, || same_as_ping(delay * 1000, 1));
+    in_delaying_network(&format!("network::{test}"), &delay.to_string(), TENTH, || same_as_ping(delay * 1000, 1));
 }
 
 #[test]
@@ -265,7 +274,7 @@ fn losses_are_counted() {
     // r2 drops some of the requests, and no reply.
     let loss = "enter $r2 nft 'table inet loss { chain c { type filter hook forward priority 0; \
                 icmp type echo-request numgen random mod 100 < 30 drop; }; }';";
-    in_network("losses_are_counted", loss, || {
+    in_network("network::losses_are_counted", loss, || {
         let before = transmitted();
         let (text, status) = output("agent", "ping 10.9.4.2 count=40 interval=5 timeout=200");
         let number = |word: &str| -> u64 {
@@ -296,7 +305,7 @@ fn interfaces_and_hosts_that_are_not_there() {
     if emulator_lacks(ICMP_SENDER) {
         return;
     }
-    in_network("interfaces_and_hosts_that_are_not_there", "", || {
+    in_network("network::interfaces_and_hosts_that_are_not_there", "", || {
         assert_eq!(output("agent", "ping 10.9.1.1 count=1 interface=c0").1, Some(0));
         let wrong = run("agent", "ping 10.9.1.1 count=1 interface=none0");
         assert_eq!(wrong.status.code(), Some(2));
