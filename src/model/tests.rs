@@ -10,6 +10,7 @@ use super::{Loaded, ModelFile};
 use crate::mistake::{Mistake, Mistakes};
 use crate::secret::Secret;
 
+mod addressing;
 mod files;
 mod finder;
 mod mistakes;

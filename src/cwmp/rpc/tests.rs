@@ -3,6 +3,7 @@
 mod attributes;
 mod instances;
 mod references;
+mod software;
 mod transfers;
 mod types;
 mod work;

@@ -73,3 +73,25 @@ fn the_stop_flag_ends_the_computation() {
     let stopped = AtomicBool::new(true);
     assert_eq!(pencil(Hash::Sha1, "nonce").respond("r=nonceX,s=QSXC,i=100000", &stopped), Err("stopped"));
 }
+
+/// No damaged message of a server is taken for the proof that it knows the password.
+#[test]
+fn every_truncation_and_every_changed_byte_is_refused() {
+    let challenge = "r=nonceX,s=QSXC,i=1";
+    let answered = || {
+        let mut scram = pencil(Hash::Sha256, "nonce");
+        scram.respond(challenge, &RUNNING).expect("a response");
+        scram
+    };
+    let proof = format!("v={}", BASE64_STANDARD.encode([7; 32]));
+    for (message, is_challenge) in [(challenge, true), (&*proof, false)] {
+        for at in 0..message.len() {
+            for text in [message[..at].to_owned(), format!("{}\u{fc}{}", &message[..at], &message[at + 1..])] {
+                match is_challenge {
+                    true => drop(pencil(Hash::Sha256, "nonce").respond(&text, &RUNNING)),
+                    false => assert!(answered().verify(&text).is_err(), "{text}"),
+                }
+            }
+        }
+    }
+}
