@@ -158,6 +158,8 @@ pub(crate) struct Agent {
     listeners: Listeners,
     xmpp: XmppLink,
     worker: TransferWorker,
+    /// The next look for units that other programs have changed; `None` if the ACS does not ask for it, or for a look now.
+    comparison_at: Option<Duration>,
     tests: diagnostics::TestWorker,
     last_session: Option<LastSession>,
     /// The start of the running session, on the monotonic clock.
@@ -327,6 +329,7 @@ impl Agent {
             self.store.borrow().reopen_deadline(),
             self.listeners.deadline(),
             self.worker.deadline(&state.transfers),
+            self.comparison_at.filter(|_| state.units.is_idle()),
             self.identity_wait.map(|wait| wait.retry_at),
             self.values.deadline().filter(|_| !self.awaits_reloads()),
             self.metrics_deadline(),

@@ -68,6 +68,7 @@ impl Agent {
         self.apply_settings(now);
         self.refresh_addresses(now);
         self.values.outdate();
+        self.comparison_at = None;
         self.request_follow_up(version::newest(version::ALL));
         // Scripts of the device send SIGHUP after a change of the network, whether or not the agent sees the change itself.
         self.schedule.retry.bring_forward(now);

@@ -10,6 +10,7 @@
 //! applied. The tables are read before and after each operation. What the ACS reads in a result is what it finds in them.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::Agent;
 use super::transfers::job;
@@ -22,11 +23,38 @@ use crate::cwmp::transfer::Failure;
 use crate::log;
 use crate::model::actions::SoftwareAction;
 
+/// The interval of the looks for units that other programs have changed.
+const COMPARISON: Duration = Duration::from_secs(900);
+
 impl Agent {
     /// Hands finished steps of transfers and operations to their queues, and starts the next one.
     pub(super) fn poll_worker(&mut self, now: Now) {
         self.poll_transfers(now);
         self.poll_software(now);
+        self.compare_units(now);
+    }
+
+    /// Looks for units that other programs have changed, at the start, after a reload and at the interval, while the ACS wants to
+    /// know of them (R356).
+    fn compare_units(&mut self, now: Now) {
+        if !self.device.reports_autonomous_units() {
+            self.comparison_at = None;
+            if self.device.state().units.knows_units() {
+                self.device.state_mut().units.forget_units();
+            }
+            return;
+        }
+        let is_due = self.comparison_at.is_none_or(|at| at <= now.monotonic);
+        // The end of an operation notes what it has changed.
+        if !is_due || !self.device.state().units.is_idle() {
+            return;
+        }
+        self.comparison_at = Some(now.monotonic.saturating_add(COMPARISON));
+        let inventory = self.device.read_inventory(now);
+        if let Err(error) = self.device.change_units(now, |units| units.compare(&inventory, now)) {
+            log::error!("cannot store which units the device has: {error}");
+        }
+        self.request_report_session();
     }
 
     /// Hands a finished step to the queue, and starts the next one. No session runs.

@@ -121,6 +121,7 @@ impl Agent {
             listeners: Listeners::new(Arc::clone(&handles.inbox)),
             xmpp: XmppLink::default(),
             worker,
+            comparison_at: None,
             tests: super::diagnostics::TestWorker::default(),
             inbox: handles.inbox,
             last_session: None,

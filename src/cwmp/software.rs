@@ -13,6 +13,7 @@
 //! time, in the order of the requests. A program that has begun is never run again: an update that is repeated could go back to an
 //! older version, and an installation could fail as a duplicate of itself.
 
+mod foreign;
 mod inventory;
 mod outcome;
 mod queue;

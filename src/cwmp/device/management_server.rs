@@ -361,7 +361,7 @@ impl Device {
         Duration::from_secs(seconds.unwrap_or(0))
     }
 
-    fn flag(&self, parameter: &str, absent: bool) -> bool {
+    pub(super) fn flag(&self, parameter: &str, absent: bool) -> bool {
         self.management_server(parameter).map_or(absent, |value| value == Value::Boolean(true))
     }
 }

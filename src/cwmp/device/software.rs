@@ -71,6 +71,11 @@ impl Device {
         }
     }
 
+    /// Returns true if the ACS wants to know of changes of the software by others (R356).
+    pub fn reports_autonomous_units(&self) -> bool {
+        self.actions.software.is_some() && self.flag(parameter::UNITS_ENABLE, false)
+    }
+
     /// Returns true if DUStateChangeComplPolicy requests a report of this result (R356).
     fn reports_autonomous_unit(&self, kind: OperationKind, result: &UnitResult) -> bool {
         let policy = |parameter: &str| self.management_server_text(parameter);

@@ -168,7 +168,7 @@ fn unknown(operation: &Operation) -> Unit {
 }
 
 /// Returns the result for one unit, with what the tables have of it now.
-fn result(operation: &Operation, old: Unit, inventory: &Inventory, failure: Option<Failure>) -> UnitResult {
+pub(super) fn result(operation: &Operation, old: Unit, inventory: &Inventory, failure: Option<Failure>) -> UnitResult {
     let now = inventory.unit(&old.key).filter(|_| !old.key.is_empty());
     let is_gone = operation.kind == OperationKind::Uninstall && failure.is_none();
     let state = match operation.kind {

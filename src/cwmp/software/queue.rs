@@ -31,6 +31,8 @@ pub struct UnitQueue {
     pub(super) last_id: u32,
     /// The numbers of the last requests that ended, each with its failure.
     outcomes: Vec<(u32, Option<String>)>,
+    /// The units at the last comparison, while the ACS wants to know of changes by other programs.
+    pub(super) known: Option<Vec<Unit>>,
 }
 
 /// The error of a full queue: fault 9004 (R249).
@@ -70,19 +72,13 @@ impl UnitQueue {
         operations: Vec<(Operation, Option<Failure>)>,
         now: Now,
     ) -> Result<u32, UnitQueueFull> {
-        if !self.has_room(operations.len()) {
+        if !self.make_room(operations.len()) {
             return Err(UnitQueueFull);
-        }
-        while self.count(|_| true) + operations.len() > UnitQueue::CAPACITY
-            && let Some(at) = self.requests.iter().position(UnitRequest::gives_way)
-        {
-            self.requests.remove(at);
         }
         let mut jobs = Vec::new();
         for (operation, failure) in operations {
-            // 0 is the number of no operation.
-            self.last_id = self.last_id.wrapping_add(1).max(1);
-            let mut job = UnitJob { id: self.last_id, operation, stage: UnitStage::Waiting, attempts: 0, began: None };
+            let mut job =
+                UnitJob { id: self.next_id(), operation, stage: UnitStage::Waiting, attempts: 0, began: None };
             if let Some(failure) = failure.or_else(|| invalid_uuid(&job.operation)) {
                 let results = outcome(&job.operation, &[], &Inventory::empty(), Err(failure));
                 job.stage = UnitStage::Finished(UnitReport { results, complete: None });
@@ -95,6 +91,34 @@ impl UnitQueue {
         self.requests.push(UnitRequest { id, requester, jobs, accepted, expires });
         self.note_finished(id);
         Ok(id)
+    }
+
+    /// Drops the oldest reports of local commands for this number of operations. Returns false if they do not fit nevertheless.
+    pub(super) fn make_room(&mut self, operations: usize) -> bool {
+        let has_room = self.has_room(operations);
+        while has_room
+            && self.count(|_| true) + operations > UnitQueue::CAPACITY
+            && let Some(at) = self.requests.iter().position(UnitRequest::gives_way)
+        {
+            self.requests.remove(at);
+        }
+        has_room
+    }
+
+    /// Returns the number of a new operation. 0 is the number of none.
+    pub(super) fn next_id(&mut self) -> u32 {
+        self.last_id = self.last_id.wrapping_add(1).max(1);
+        self.last_id
+    }
+
+    /// Forgets the units: the ACS no longer wants to know of changes by other programs.
+    pub fn forget_units(&mut self) {
+        self.known = None;
+    }
+
+    /// Returns true if a comparison has noted the units.
+    pub fn knows_units(&self) -> bool {
+        self.known.is_some()
     }
 
     /// Returns true if this number of operations can be added.
@@ -217,18 +241,24 @@ impl UnitQueue {
     /// Ends an operation: with the output of its program, or with the failure of one of its steps.
     pub fn end(&mut self, id: u32, inventory: &Inventory, ended: Result<Vec<OutputRow>, Failure>, now: Now) {
         if let Some(job) = self.job(id).filter(|job| job.report().is_none()) {
-            self.finish(id, outcome(&job.operation, job.units_before(), inventory, ended), now);
+            let results = outcome(&job.operation, job.units_before(), inventory, ended);
+            self.finish(id, results, inventory, now);
         }
     }
 
     /// Ends an operation whose program was interrupted, by the state of the device.
     pub fn judge(&mut self, id: u32, inventory: &Inventory, now: Now) {
         if let Some(job) = self.job(id) {
-            self.finish(id, outcome_of_interrupted(&job.operation, job.units_before(), inventory), now);
+            let results = outcome_of_interrupted(&job.operation, job.units_before(), inventory);
+            self.finish(id, results, inventory, now);
         }
     }
 
-    fn finish(&mut self, id: u32, results: Vec<UnitResult>, now: Now) {
+    fn finish(&mut self, id: u32, results: Vec<UnitResult>, inventory: &Inventory, now: Now) {
+        if self.known.is_some() {
+            // A change of its own is none by another program.
+            self.note_units(inventory);
+        }
         let Some(job) = self.job_mut(id) else { return };
         let complete = now.clock_is_set().then_some(now.wall);
         job.stage = UnitStage::Finished(UnitReport { results, complete });

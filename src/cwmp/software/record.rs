@@ -13,7 +13,15 @@ impl UnitQueue {
     /// Returns the JSON of the queue; `None` for an empty one, which the journal leaves out.
     pub fn to_json(&self) -> Option<Json> {
         let requests: Vec<Json> = self.requests.iter().map(request_to_json).collect();
-        (!requests.is_empty()).then(|| json!({ "last": self.last_id, "requests": requests }))
+        let known = self.known.as_ref().map(|known| known.iter().map(unit_to_json).collect::<Json>());
+        if requests.is_empty() && known.is_none() {
+            return None;
+        }
+        let mut record = json!({ "last": self.last_id, "requests": requests });
+        if let Some(known) = known {
+            record["known"] = known;
+        }
+        Some(record)
     }
 
     /// Reads the queue, and skips requests that it cannot read.
@@ -24,6 +32,7 @@ impl UnitQueue {
         let mut queue = UnitQueue::default();
         queue.last_id = number(json, "last").max(last);
         queue.requests = requests;
+        queue.known = json.get("known").map(|_| list(json, "known").map(unit_from_json).collect());
         queue
     }
 }

@@ -244,6 +244,47 @@ fn local_commands_are_reported_as_the_policy_says() {
     }
 }
 
+/// R356: the agent tells also what other programs have changed: while it runs, and while it did not.
+#[test]
+fn changes_by_other_programs_are_reported() {
+    let mut gateway = SoftwareGateway::new();
+    let unit =
+        |version: &str| format!("uuid={OTHER}\nversion={version}\nstatus=Installed\nresolved=1\nenvironment=main\n");
+    let place = gateway.base.place.path().join("units/other");
+    std::fs::write(&place, unit("1.0")).expect("a file");
+    gateway.base.agent.signal("HUP");
+    gateway.base.acs.expect_no_session(QUIET);
+    for (name, value) in [("Enable", "true"), ("OperationTypeFilter", "Install,Update,Uninstall")] {
+        let parameter = format!("Device.ManagementServer.DUStateChangeComplPolicy.{name}");
+        gateway.base.agent.succeeds(&["set", &format!("{parameter}={value}")]);
+    }
+    // The units of before are none that have come.
+    gateway.base.acs.expect_no_session(QUIET);
+    let reported = |gateway: &SoftwareGateway, kind: &str, version: &str, state: &str| {
+        let report = gateway.base.acs.expect_request(&["12 AUTONOMOUS DU STATE CHANGE COMPLETE"]);
+        assert!(report.xml.contains(&format!("<OperationPerformed>{kind}<")), "{}", report.xml);
+        let result = results(&report).pop().expect("a result");
+        assert_eq!((result.code, result.uuid.as_str(), result.version.as_str()), (0, OTHER, version));
+        assert_eq!(result.state, state);
+    };
+    std::fs::remove_file(&place).expect("a file");
+    gateway.base.agent.signal("HUP");
+    reported(&gateway, "Uninstall", "1.0", "Uninstalled");
+    std::fs::write(&place, unit("2.0")).expect("a file");
+    gateway.base.agent.signal("HUP");
+    reported(&gateway, "Install", "2.0", "Installed");
+    // A change while the agent does not run.
+    gateway.base.agent.kill9();
+    std::fs::write(&place, unit("3.0")).expect("a file");
+    gateway.base.agent.restart();
+    reported(&gateway, "Update", "3.0", "Installed");
+    // What the ACS has asked for is no change by another program.
+    let url = gateway.serves("/htop", &["name=htop", "version=1.0"]);
+    assert_eq!(gateway.codes(&[install(&url)]), [0]);
+    gateway.base.agent.signal("HUP");
+    gateway.base.acs.expect_no_session(QUIET);
+}
+
 /// The program fetches the file itself where the action says so, and gets the credentials.
 #[test]
 fn a_program_that_fetches_gets_the_credentials() {
