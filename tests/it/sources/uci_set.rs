@@ -1,5 +1,7 @@
 //! Values that the ACS sets in UCI packages: the files, the journal, and the reloads that follow the session.
 
+mod storage;
+
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -84,6 +86,11 @@ impl Scene {
 
     /// Makes a scene in which each reload runs a script after it has told its name.
     fn with(script: &str) -> Option<Scene> {
+        Scene::on(script, |_| true)
+    }
+
+    /// Makes the same on a router that is prepared before the agent starts; false stands for a test that is skipped.
+    fn on(script: &str, prepare: impl FnOnce(&Router) -> bool) -> Option<Scene> {
         let place = tempfile::tempdir().expect("a directory");
         let reload = |(name, order): (&str, u32)| {
             let log = place.path().join("reloads").display().to_string();
@@ -94,6 +101,9 @@ impl Scene {
         let reloads: Vec<String> =
             [("system", 90), ("network", 50), ("dhcp", 60), ("wireless", 10), ("firewall", 50)].map(reload).into();
         let router = Router::with(&overlay(&reloads.join(", ")));
+        if !prepare(&router) {
+            return None;
+        }
         let acs = ManualAcs::start(AcsOptions::new());
         let agent = router.agent_at(&acs.url())?.log_level("debug").start();
         acs.expect_events(&["0 BOOTSTRAP", "1 BOOT"]);
