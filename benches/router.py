@@ -57,11 +57,12 @@ def enter():
 class Router:
     """The files, the links and the bus of a router.
 
-    `calls` are the calls that were answered; `delays` has the seconds that a call takes.
+    `calls` are the calls that were answered, `events` the arguments of those that procd takes as events; `delays` has the
+    seconds that a call takes.
     """
 
     def __init__(self):
-        self.calls = []
+        self.calls, self.events = [], []
         self.delays = {}
         place = pathlib.Path(tempfile.mkdtemp())
         subprocess.run(["mount", "-t", "tmpfs", "none", str(place)], check=True)
@@ -115,6 +116,8 @@ class Router:
             else:
                 name, method = objects[peer - 9], text(attributes[4])
                 self.calls.append(f"{name} {method}")
+                if self.calls[-1] == "service event":
+                    self.events.append(attributes[7])
                 time.sleep(self.delays.get(self.calls[-1], 0))
                 fitting = [
                     values
