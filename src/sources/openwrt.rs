@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `openwrt/bridge.rs` | `bridge_port` |
 //! | `openwrt/dhcp.rs` | `dhcp_pool`, `static_lease` |
-//! | `openwrt/dhcp_option.rs` | `dhcp_option` |
+//! | `openwrt/dhcp_option.rs` | `dhcp_option`, `pool_option` |
 //! | `openwrt/network.rs` | `devices`, `network`, `dns_forwarder`; the origin of the rows of `resolver`, `route` and `route6`; `status` of `clock` |
 //! | `openwrt/zone.rs` | `zone`, `zone_network`, `zones` |
 
@@ -14,6 +14,7 @@ use crate::model::source::Row;
 mod bridge;
 mod dhcp;
 mod dhcp_option;
+pub(super) mod items;
 mod network;
 mod zone;
 
@@ -30,6 +31,7 @@ pub(super) fn has(provider: &str) -> bool {
             | "dhcp_option"
             | "dhcp_pool"
             | "network"
+            | "pool_option"
             | "static_lease"
             | "zone"
             | "zone_network"
@@ -42,6 +44,7 @@ pub(super) fn packages(provider: &str) -> &'static [&'static str] {
     match provider {
         "dhcp_pool" | "static_lease" => &["dhcp", "network"],
         "bridge_port" | "devices" | "dhcp_option" | "network" => &["network"],
+        "pool_option" => &["dhcp"],
         "zone" | "zones" => &["firewall"],
         _ => &["firewall", "network"],
     }
@@ -66,6 +69,7 @@ pub(super) fn rows(provider: &str, packages: &mut Configuration) -> Result<Vec<R
         "bridge_port" => Ok(bridge::ports(packages.package("network")?)),
         "devices" => Ok(vec![network::devices(packages.package("network")?)]),
         "dhcp_option" => Ok(dhcp_option::rows(packages.package("network")?)),
+        "pool_option" => Ok(dhcp_option::pool_rows(packages.package("dhcp")?)),
         "network" => Ok(network::rows(packages.package("network")?)),
         "zone" => Ok(firewall.iter().map(zone::row).collect()),
         "zones" => Ok(vec![zone::all(&firewall)]),

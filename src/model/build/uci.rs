@@ -49,7 +49,7 @@ impl<'a> SchemaBuilder<'a> {
         let Some((_, identity)) = sections else {
             return wrong(
                 "add",
-                "only a `uci` that can be set, `resolver`, `route`, `route6` and `static_lease` have it".to_owned(),
+                "only a `uci` that can be set, and the providers of sections such as `route` have it".to_owned(),
             );
         };
         let of_provider = identity.map(|identity| identity.section_type).filter(|_| !is_package).unwrap_or_default();

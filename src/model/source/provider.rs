@@ -40,6 +40,9 @@ pub struct LinkState {
 /// is the name of its section.
 pub fn sections(provider: &str) -> Option<(&'static str, Identity)> {
     let (package, section_type, options): (_, &str, &[&str]) = match provider {
+        "dhcp_option" => ("network", "cpe_option", &["interface", "kind", "tag"]),
+        "dns_forwarder" => ("dhcp", "cpe_forwarder", &["address"]),
+        "pool_option" => ("dhcp", "cpe_option", &["pool", "tag"]),
         "resolver" => ("network", "interface", &["dns"]),
         "route" => ("network", "route", &["interface", "target", "gateway"]),
         "route6" => ("network", "route6", &["interface", "target", "gateway"]),
@@ -74,9 +77,17 @@ pub const PROVIDERS: &[Provider] = &[
     Provider { name: "clock", shape: Shape::One, fields: &["local_time", "zone", "synchronized", "status"] },
     Provider { name: "conntrack", shape: Shape::One, fields: &["tcp_timeout", "udp_timeout"] },
     Provider { name: "devices", shape: Shape::One, fields: &["networks"] },
-    Provider { name: "dhcp_option", shape: Shape::Rows, fields: &["interface", "kind", "tag", "value", "order"] },
+    Provider {
+        name: "dhcp_option",
+        shape: Shape::Rows,
+        fields: &["interface", "kind", "tag", "value", "order", "section"],
+    },
     Provider { name: "dhcp_pool", shape: Shape::Rows, fields: &["routers", "servers", "domain"] },
-    Provider { name: "dns_forwarder", shape: Shape::Rows, fields: &["address", "family", "interface", "type"] },
+    Provider {
+        name: "dns_forwarder",
+        shape: Shape::Rows,
+        fields: &["address", "family", "interface", "type", "section", "status"],
+    },
     Provider {
         name: "host",
         shape: Shape::Rows,
@@ -100,6 +111,7 @@ pub const PROVIDERS: &[Provider] = &[
     Provider { name: "link", shape: Shape::Rows, fields: LINK },
     Provider { name: "links", shape: Shape::OneOf, fields: COUNTERS },
     Provider { name: "network", shape: Shape::Rows, fields: &["name", "layer"] },
+    Provider { name: "pool_option", shape: Shape::Rows, fields: &["pool", "tag", "value", "section"] },
     Provider {
         name: "process",
         shape: Shape::Rows,

@@ -1,19 +1,72 @@
-//! The options of DHCP that the device sends, and those that it requests.
+//! The options of DHCP that the device sends, those that it requests, and those that its pools send.
 
 use std::fmt::Write;
 
+use super::items::{OPTION, is_on, served_bytes};
 use crate::model::source::Row;
 use crate::model::source::uci::Sections;
 
 /// The options with a name in the package `network`: of host name, vendor class and client.
-const HOST_NAME: u8 = 12;
-const VENDOR_CLASS: u8 = 60;
-const CLIENT: u8 = 61;
+pub(super) const HOST_NAME: u8 = 12;
+pub(super) const VENDOR_CLASS: u8 = 60;
+pub(super) const CLIENT: u8 = 61;
+
+/// The options of pools that have parameters of their own.
+const OF_POOL: [u8; 3] = [3, 6, 15];
 
 /// Returns the options of all interfaces with DHCP. The key is the interface with the kind and the number of the option. An option
-/// without a number, or whose value is no hexadecimal text, is left out.
+/// without a number, or whose value is no hexadecimal text, is left out. One that the agent has added has the name of its section.
 pub(super) fn rows(network: &Sections) -> Vec<Row> {
-    network.of_type("interface").filter(|interface| interface.get("proto") == Some("dhcp")).flat_map(options).collect()
+    let interfaces = network.of_type("interface").filter(|interface| interface.get("proto") == Some("dhcp"));
+    let mut rows: Vec<Row> = interfaces.flat_map(options).collect();
+    add_sections(&mut rows, network, &["interface", "kind"]);
+    rows
+}
+
+/// Returns the options that the pools of dnsmasq send, but for those with a parameter of their own. An option that is given by a
+/// name, or for some clients alone, is left out.
+pub(super) fn pool_rows(dhcp: &Sections) -> Vec<Row> {
+    let option = |pool: &Row, item: &str| {
+        let (tag, value) = item.split_once(',')?;
+        let tag = number(tag).filter(|tag| !OF_POOL.contains(tag))?;
+        let mut row = Row::new(format!("{} {tag}", pool.key));
+        row.set("pool", &pool.key);
+        row.set("tag", tag.to_string());
+        row.set("value", served_bytes(value).iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        Some(row)
+    };
+    let mut rows = Vec::new();
+    for pool in dhcp.of_type("dhcp") {
+        let items = pool.get("dhcp_option").unwrap_or_default().split_whitespace();
+        rows.extend(items.filter_map(|item| option(pool, item)));
+    }
+    add_sections(&mut rows, dhcp, &["pool"]);
+    rows
+}
+
+/// Makes the sections of the agent rows: an option of the device that is one has its key, and one that the device does not have
+/// comes behind the others. `above` are the fields that tell where it belongs.
+fn add_sections(rows: &mut Vec<Row>, package: &Sections, above: &[&'static str]) {
+    for section in package.of_type(OPTION) {
+        let is_same = |row: &Row, field: &str| {
+            row.get(field).unwrap_or_default().eq_ignore_ascii_case(section.get(field).unwrap_or_default())
+        };
+        let is_it = |row: &Row| {
+            row.get("section").is_none()
+                && above.iter().all(|field| is_same(row, field))
+                && is_same(row, "tag")
+                && (row.get("value").is_none() || is_same(row, "value"))
+        };
+        let found = rows.iter().position(is_it).filter(|_| is_on(section));
+        let at = found.unwrap_or_else(|| {
+            let mut row = Row::new("");
+            above.iter().for_each(|field| row.set(*field, section.get(field).unwrap_or_default()));
+            rows.push(row);
+            rows.len() - 1
+        });
+        rows[at].key.clone_from(&section.key);
+        rows[at].set("section", &section.key);
+    }
 }
 
 fn options(interface: &Row) -> Vec<Row> {

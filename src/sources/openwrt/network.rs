@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use super::items::{FORWARDER, is_on};
 use super::{OFF, ON};
 use crate::model::source::uci::Sections;
 use crate::model::source::{Row, provider};
@@ -146,7 +147,25 @@ pub(super) fn forwarders(servers: Vec<Row>, dhcp: &Sections) -> Vec<Row> {
             rows.push(row);
         }
     }
+    add_forwarders(&mut rows, dhcp);
     rows
+}
+
+/// Makes the sections of the agent rows: a server that is one has its key, and one that dnsmasq does not have comes behind the others.
+fn add_forwarders(rows: &mut Vec<Row>, dhcp: &Sections) {
+    for section in dhcp.of_type(FORWARDER) {
+        let address = section.get("address").and_then(|address| address.parse::<IpAddr>().ok());
+        let is_it =
+            |row: &Row| row.get("section").is_none() && address.is_some() && row.key.parse::<IpAddr>().ok() == address;
+        let at = rows.iter().position(is_it).filter(|_| is_on(section)).unwrap_or_else(|| {
+            let mut row = Row::new("");
+            row.set("status", if is_on(section) { "Error" } else { "Disabled" });
+            rows.push(row);
+            rows.len() - 1
+        });
+        rows[at].key.clone_from(&section.key);
+        rows[at].set("section", &section.key);
+    }
 }
 
 /// Adds the origin of routes, which netifd gives the kernel all in the same way: a route of the configuration is static, and a

@@ -10,6 +10,7 @@ use crate::digest::md5_sum;
 use crate::model::source::uci::edit::{Action, Change, Reason, edit};
 use crate::model::source::uci::{Identity, rows};
 use crate::model::source::{Answer, OptionForm, Place, Row, Write};
+use crate::sources::openwrt::items;
 
 /// The packages of the device, and those that wait for their rename.
 pub(in crate::sources) struct Packages {
@@ -89,6 +90,7 @@ impl Packages {
             let text = format!("uci {package}: {}", refused.reason);
             Stop::Refused(concerned.map(|(write, _)| refusal(*write, code_of(&refused.reason), &text)).collect())
         })?;
+        let new = add_items(package, group, locked.text(), new)?;
         let renamed = edits.renamed_rows(package, &locked, &new);
         Ok((locked.stage(&new, keeps_old).map_err(Stop::Failed)?, renamed, edits.added))
     }
@@ -329,6 +331,25 @@ impl Edits {
         }
         renamed
     }
+}
+
+/// Gives the lists of a package the items of its sections.
+fn add_items(package: &str, group: &Group<'_>, old: &[u8], new: Vec<u8>) -> Result<Vec<u8>, Stop> {
+    let [before, after] = [old, &new].map(String::from_utf8_lossy);
+    let refuse = |section: Option<&str>, code: FaultCode, text: &str| {
+        let is_of = |write: &Write| match &write.place {
+            Place::Uci { section: of, .. } => section.is_none_or(|section| of == section),
+            _ => true,
+        };
+        let concerned = group.iter().filter(|(_, write)| is_of(write));
+        Stop::Refused(concerned.map(|(at, _)| refusal(*at, code, &format!("uci {package}: {text}"))).collect())
+    };
+    let changes = items::changes(package, &before, &after)
+        .map_err(|(section, reason)| refuse(Some(&section), FaultCode::InvalidParameterValue, &reason))?;
+    if changes.is_empty() {
+        return Ok(new);
+    }
+    edit(&new, &changes).map_err(|refused| refuse(None, code_of(&refused.reason), &refused.reason.to_string()))
 }
 
 /// Returns the change by which an option has a text.

@@ -18,6 +18,11 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// The parameters with an option of a UCI package that the ACS may set.
 const WRITABLE: &[&str] = &[
+    "DHCPv4.Client.{i}.ReqOption.{i}.Enable",
+    "DHCPv4.Client.{i}.ReqOption.{i}.Tag",
+    "DHCPv4.Client.{i}.SentOption.{i}.Enable",
+    "DHCPv4.Client.{i}.SentOption.{i}.Tag",
+    "DHCPv4.Client.{i}.SentOption.{i}.Value",
     "DHCPv4.Server.Pool.{i}.DNSServers",
     "DHCPv4.Server.Pool.{i}.DomainName",
     "DHCPv4.Server.Pool.{i}.Enable",
@@ -26,6 +31,9 @@ const WRITABLE: &[&str] = &[
     "DHCPv4.Server.Pool.{i}.LeaseTime",
     "DHCPv4.Server.Pool.{i}.MaxAddress",
     "DHCPv4.Server.Pool.{i}.MinAddress",
+    "DHCPv4.Server.Pool.{i}.Option.{i}.Enable",
+    "DHCPv4.Server.Pool.{i}.Option.{i}.Tag",
+    "DHCPv4.Server.Pool.{i}.Option.{i}.Value",
     "DHCPv4.Server.Pool.{i}.StaticAddress.{i}.Chaddr",
     "DHCPv4.Server.Pool.{i}.StaticAddress.{i}.Enable",
     "DHCPv4.Server.Pool.{i}.StaticAddress.{i}.Yiaddr",
@@ -36,7 +44,12 @@ const WRITABLE: &[&str] = &[
     "DHCPv6.Server.Pool.{i}.Enable",
     "DHCPv6.Server.Pool.{i}.IANAEnable",
     "DHCPv6.Server.Pool.{i}.IAPDEnable",
+    "DNS.Client.Server.{i}.DNSServer",
+    "DNS.Client.Server.{i}.Enable",
+    "DNS.Client.Server.{i}.Interface",
     "DNS.Relay.Enable",
+    "DNS.Relay.Forwarding.{i}.DNSServer",
+    "DNS.Relay.Forwarding.{i}.Enable",
     "DeviceInfo.HostName",
     "DynamicDNS.Client.{i}.Enable",
     "DynamicDNS.Client.{i}.Hostname.{i}.Name",
@@ -225,6 +238,7 @@ const SETTINGS: &[(&str, &str, &str, &str)] = &[
     ("DHCPv4.Server.Pool.1.LeaseTime", "3600", "dhcp", "option leasetime '3600'"),
     ("DHCPv4.Server.Pool.1.SubnetMask", "255.255.255.128", "dhcp", "option netmask '25'"),
     ("DNS.Relay.Enable", "false", "dhcp", "option port '0'"),
+    ("DHCPv4.Server.Pool.1.Option.1.Enable", "true", "dhcp", "list dhcp_option '43,01:02'"),
     ("DHCPv4.Server.Pool.2.Enable", "true", "dhcp", "option ignore '0'"),
     ("NAT.PortMapping.1.InternalClient", "192.168.1.77", "firewall", "option dest_ip '192.168.1.77'"),
     // Without dest_ip, the firewall would open the ports of the router itself.
@@ -264,6 +278,11 @@ impl Scene {
         // the package creates.
         for (package, sections) in [
             (
+                "dhcp",
+                "\nconfig cpe_option 'box'\n\toption pool 'lan'\n\toption tag '43'\n\toption value '0102'\n\
+                 \toption enabled '0'\n\nconfig cpe_forwarder 'upstream'\n\toption enabled '0'\n",
+            ),
+            (
                 "network",
                 "\nconfig interface 'dsl'\n\toption device 'lan3'\n\toption proto 'pppoe'\n\toption username 'homer'\n\
                  \nconfig route6 'branch'\n\toption interface 'lan'\n\toption target '2001:db8:9::/48'\n",
@@ -279,6 +298,7 @@ impl Scene {
             let text = fs::read_to_string(&path).expect("a package");
             fs::write(path, text + sections).expect("written");
         }
+        fs::write(router.path("etc/resolv.conf"), "nameserver 192.0.2.53\n").expect("written");
         let script = router.path("etc/init.d/ddns");
         fs::write(&script, "#!/bin/sh\necho \"$1\" >>/etc/ddns-restarts\n").expect("written");
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("a mode");
