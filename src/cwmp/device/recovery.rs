@@ -198,7 +198,11 @@ impl Device {
         };
         self.sources.pins.retain(|pinned| !is_old(pinned));
         for write in writes {
-            if !write.place.is_row() && write.reload.as_deref().is_some_and(|reload| self.unfinished.owes(reload)) {
+            // The place of a section depends on the others, so that the device alone knows it.
+            if !write.place.is_row()
+                && !write.place.is_position()
+                && write.reload.as_deref().is_some_and(|reload| self.unfinished.owes(reload))
+            {
                 let mut pinned = write.clone();
                 if let Place::Uci { package, identity, section, .. } = &mut pinned.place {
                     // The key before may be that of another section, which had the same identity.

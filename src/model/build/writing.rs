@@ -4,8 +4,8 @@ use super::{Built, SchemaBuilder, pointer};
 use crate::model::expression;
 use crate::model::raw::{Object, Raw};
 use crate::model::schema::Spec;
-use crate::model::source::uci::is_name;
-use crate::model::source::{Allowed, Excerpt, Field, Location, SourceId, Writing, WrittenTexts};
+use crate::model::source::uci::{POSITION, is_name};
+use crate::model::source::{Allowed, Excerpt, Field, Location, Pick, SourceId, Writing, WrittenTexts};
 use crate::model::value::Type;
 use crate::suggest::hint;
 
@@ -119,6 +119,10 @@ impl<'a> SchemaBuilder<'a> {
         };
         let is_whole = match (&source.location, &field.excerpt) {
             (_, Excerpt::View(view, fields)) => fields[..view.written].iter().all(is_option),
+            // The section of a row can be moved.
+            (Location::Uci { .. }, Excerpt::Name(option)) if **option == *POSITION => {
+                matches!(source.pick, Pick::Row(_))
+            }
             (Location::Uci { .. }, Excerpt::Name(option) | Excerpt::Item(option, _)) => is_name(option),
             (Location::Exec { .. }, Excerpt::Name(_)) => true,
             (Location::Ubus(_), Excerpt::Name(_)) => field.mapping.call.is_some(),

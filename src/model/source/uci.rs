@@ -18,7 +18,8 @@ pub(in crate::model) use identity::digest;
 /// The fields of a section that are no options. The name of an option has no dot.
 const NAME: &str = ".name";
 const TYPE: &str = ".type";
-const POSITION: &str = ".position";
+/// The place among the sections of the same type, from 1.
+pub const POSITION: &str = ".position";
 
 /// The field that is the key of the row. An anonymous section has another name than key.
 const KEY: &str = ".";

@@ -1,7 +1,7 @@
 //! Writes: the texts that the device must hold, so that parameters have the values of a request.
 
 use super::query::Argument;
-use super::uci::Identity;
+use super::uci::{Identity, POSITION};
 
 /// A text for one field of the device.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,6 +125,11 @@ impl Place {
     pub fn is_row(&self) -> bool {
         let is_section = matches!(self, Place::NewSection { .. } | Place::OldSection { .. });
         is_section || matches!(self, Place::NewRow { .. } | Place::OldRow { .. })
+    }
+
+    /// Returns true if a section is moved to another place.
+    pub fn is_position(&self) -> bool {
+        matches!(self, Place::Uci { option, .. } if *option == *POSITION)
     }
 
     /// Returns true if the text is stored by the rename of a file that was written before.

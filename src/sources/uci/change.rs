@@ -94,6 +94,10 @@ impl Packages {
         })?;
         let new = add_items(package, group, locked.text(), new)?;
         let renamed = edits.renamed_rows(package, &locked, &new);
+        let new = edits.moved(new).map_err(|(writes, reason)| {
+            let text = format!("uci {package}: {reason}");
+            Stop::Refused(writes.into_iter().map(|write| refusal(write, code_of(&reason), &text)).collect())
+        })?;
         Ok((locked.stage(&new, keeps_old).map_err(Stop::Failed)?, renamed, edits.added))
     }
 

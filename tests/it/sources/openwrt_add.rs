@@ -759,3 +759,46 @@ fn a_row_and_its_values_survive_a_crash_together() {
         assert_eq!(sections, kept, "round {round}: {}", scene.package("firewall"));
     }
 }
+
+/// The order of the rules is that of their sections. A rule that is moved keeps its instance, and so do all others.
+#[test]
+fn a_rule_gets_another_place() {
+    let Some(mut scene) = Scene::new() else { return };
+    let name = |number: u32, parameter: &str| format!("Device.Firewall.Chain.1.Rule.{number}.{parameter}");
+    let expect = |session: &mut AcsSession, places: &[(u32, &str, &str)]| {
+        for (number, order, description) in places {
+            let found = [session.value(&name(*number, "Order")), session.value(&name(*number, "Description"))];
+            assert_eq!(found, [*order, *description], "rule {number}");
+        }
+    };
+    let before = scene.package("firewall");
+    scene.session(|session| {
+        expect(session, &[(1, "1", "Allow-DHCP-Renew"), (10, "10", "Block-Tablet")]);
+        let (order, enable) = (name(10, "Order"), name(10, "Enable"));
+        let answer =
+            session.succeeds(&set_parameter_values(&[(&order, "unsignedInt", "1"), (&enable, "boolean", "true")], "k"));
+        assert_eq!(answer.argument("Status"), Some("1"));
+        expect(session, &[(10, "1", "Block-Tablet"), (1, "2", "Allow-DHCP-Renew"), (9, "10", "Allow-ISAKMP")]);
+        let after = scene.package("firewall");
+        assert_eq!(lines_without(&before, &after), ["\toption enabled '0'", "config rule"]);
+        assert_eq!(lines_without(&after, &before), ["\toption enabled '1'", "config rule 'cpe_rule_10'"]);
+        let place = |text: &str| after.find(text).expect("a text");
+        let comment = place("# We need to accept udp packets");
+        assert!(place("'cpe_rule_10'") < comment && comment < place("Allow-DHCP-Renew"), "{after}");
+        session.refuses(&set_parameter_values(&[(&order, "unsignedInt", "0")], "k"), 9003);
+        // A number beyond the last one is the last place, in which the rule for marks is now.
+        session.succeeds(&set_parameter_values(&[(&order, "unsignedInt", "99")], "k"));
+        expect(session, &[(1, "1", "Allow-DHCP-Renew"), (9, "9", "Allow-ISAKMP"), (10, "11", "Block-Tablet")]);
+    });
+    let after = scene.package("firewall");
+    scene.agent.kill9();
+    scene.router.bus.play_procd(&scene.agent.control(), |_| {});
+    scene.agent.restart();
+    scene.agent.wait_for_control();
+    scene.session(|session| {
+        expect(session, &[(1, "1", "Allow-DHCP-Renew"), (9, "9", "Allow-ISAKMP"), (10, "11", "Block-Tablet")]);
+        session.refuses(&get_parameter_names(&name(11, "Order"), false), 9005);
+    });
+    assert_eq!(scene.package("firewall"), after, "the place is not set once more by the reload");
+    assert!(!scene.agent.log().contains("overwritten"), "{}", scene.agent.log());
+}

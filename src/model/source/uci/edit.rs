@@ -16,7 +16,10 @@ use std::fmt;
 use super::parse::{Kind, MAX_OPTIONS, MAX_SECTIONS, Package, parse, unquoted};
 use super::{NAME, TYPE, is_name, is_package, position};
 
+mod order;
 mod patch;
+
+pub use order::move_sections;
 
 /// The most bytes of a package. The agent reads no longer one.
 pub const MAX_TEXT: usize = 256 * 1024;

@@ -3,8 +3,8 @@
 use super::{Group, Stop, refusal};
 use crate::cwmp::device::RenamedRow;
 use crate::cwmp::fault::FaultCode;
-use crate::model::source::uci::edit::{Action, Change};
-use crate::model::source::uci::{Identity, rows};
+use crate::model::source::uci::edit::{Action, Change, Reason, move_sections};
+use crate::model::source::uci::{Identity, POSITION, rows};
 use crate::model::source::{Answer, OptionForm, Place, Row, Write};
 use crate::sources::uci::store::{Cause, Failure, Locked};
 
@@ -14,6 +14,8 @@ pub(super) struct Edits {
     pub(super) changes: Vec<Change>,
     /// The indexes of the writes that the changes are for.
     pub(super) writes: Vec<usize>,
+    /// The sections that get other places, with the indexes of their writes.
+    moves: Vec<(usize, String, usize)>,
     /// The identities of the sections that get a name.
     identities: Vec<Option<Identity>>,
     /// The name of a new section.
@@ -61,6 +63,11 @@ impl Edits {
             if let Some(number) = number.filter(|_| row.key != name) {
                 edits.name(locked, identity, row, number, *at);
             }
+            if *option == *POSITION {
+                let place = value.as_deref().and_then(|place| place.parse().ok()).unwrap_or(usize::MAX);
+                edits.moves.push((*at, edits.name_of(&name), place));
+                continue;
+            }
             let action = action(option, form, value.as_deref());
             let is_other =
                 |change: &Change| change.section == name && setting_of(&change.action) == setting_of(&action);
@@ -75,6 +82,27 @@ impl Edits {
             }
         }
         if missing.is_empty() { Ok(edits) } else { Err(Stop::Refused(missing)) }
+    }
+
+    /// Returns the text of the package with the sections at their new places.
+    ///
+    /// # Errors
+    /// The reason, with the indexes of the writes.
+    pub(super) fn moved(&self, text: Vec<u8>) -> Result<Vec<u8>, (Vec<usize>, Reason)> {
+        if self.moves.is_empty() {
+            return Ok(text);
+        }
+        let moves: Vec<(&str, usize)> = self.moves.iter().map(|(_, name, place)| (name.as_str(), *place)).collect();
+        move_sections(&text, &moves).map_err(|reason| (self.moves.iter().map(|(at, ..)| *at).collect(), reason))
+    }
+
+    /// Returns the name that a section has after the changes.
+    fn name_of(&self, section: &str) -> String {
+        let given = self.changes.iter().find_map(|change| match &change.action {
+            Action::Name(name) if change.section == section => Some(name),
+            _ => None,
+        });
+        given.map_or(section, |name| name).to_owned()
     }
 
     fn push(&mut self, write: usize, section: String, action: Action) {
