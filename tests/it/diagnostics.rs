@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::gateway::{Model, SOON};
+use crate::gateway::{Model, SOON, TR_181};
 use crate::rpc::gateway::{Gateway, QUIET};
 use crate::support::skip::skip;
 use crate::support::{AcsSession, set_parameter_values};
@@ -187,6 +187,43 @@ fn a_program_that_fails_hangs_or_tells_its_error(model: &'static Model) {
     }
 }
 both_models!(a_program_that_fails_hangs_or_tells_its_error);
+
+/// SelfTestDiagnostics and PacketCaptureDiagnostics of TR-181 need a program and the objects in an overlay, and no more.
+#[test]
+fn a_self_test_and_a_packet_capture_are_programs() {
+    let script = "case $(cat) in\n\
+                  *FilterExpression*) cat >/dev/null; printf 'PacketCaptureResult.1.Count\\t7\\nPacketCaptureResult.2.Count\\t9\\n';;\n\
+                  *) printf 'Results\\tmemory good, flash good\\n';; esac";
+    let state = r#""DiagnosticsState": { "type": "string", "access": "readWrite", "value": "None",
+        "enum": ["None", "Requested", "Canceled", "Complete", "Error_Internal", "Error_Other"] }"#;
+    let gateway = Gateway::not_started(&TR_181, |_, place| {
+        let program = format!("{place}/test");
+        fs::write(&program, format!("#!/bin/sh\n{script}\n")).expect("written");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("executable");
+        // The end of `actions`, and the objects beside it.
+        format!(
+            r#""diagnostics": {{ "Device.SelfTestDiagnostics.": {{ "run": ["{program}"] }},
+                                 "Device.PacketCaptureDiagnostics.": {{ "run": ["{program}"] }} }} }},
+               "Device": {{ "SelfTestDiagnostics": {{ {state}, "Results": {{ "type": "string", "maxLength": 1024 }} }},
+                            "PacketCaptureDiagnostics": {{ {state},
+                              "FilterExpression": {{ "type": "string", "access": "readWrite", "maxLength": 256 }},
+                              "PacketCaptureResultNumberOfEntries": {{ "type": "unsignedInt", "counts": "PacketCaptureResult" }},
+                              "PacketCaptureResult": {{ "{{i}}": {{ "Count": {{ "type": "unsignedInt" }} }} }} }}"#
+        )
+    });
+    let mut gateway = gateway.started();
+    let (test, capture) = ("Device.SelfTestDiagnostics.", "Device.PacketCaptureDiagnostics.");
+    in_session(&mut gateway, |session| set(session, test, &[("DiagnosticsState", "Requested")]));
+    gateway.acs.expect_session(COMPLETE, |_, session| {
+        assert_eq!(session.value(&format!("{test}DiagnosticsState")), "Complete");
+        assert_eq!(session.value(&format!("{test}Results")), "memory good, flash good");
+        set(session, capture, &[("FilterExpression", "tcp"), ("DiagnosticsState", "Requested")]);
+    });
+    gateway.acs.expect_session(COMPLETE, |_, session| {
+        assert_eq!(session.value(&format!("{capture}PacketCaptureResultNumberOfEntries")), "2");
+        assert_eq!(session.value(&format!("{capture}PacketCaptureResult.2.Count")), "9");
+    });
+}
 
 /// R311: an agent that is killed at any moment tells neither an end that was none, nor forgets one. The program takes a while, and
 /// leaves a trace behind its last step.

@@ -260,6 +260,36 @@ fn an_upload_for_the_acs(model: &'static Model) {
 }
 both_models!(an_upload_for_the_acs);
 
+/// ProtocolVersion decides about the addresses of the server, in both directions.
+#[test]
+fn transfers_over_ipv6_for_the_acs() {
+    let server = FileServer::start(FileServerOptions::new().ipv6());
+    server.serves("/f", FileSpec::sized(SIZE));
+    let mut gateway = Gateway::new(&crate::gateway::TR_181);
+    let download = ("Device.IP.Diagnostics.DownloadDiagnostics.", "DownloadURL", server.url("/f"));
+    let upload = ("Device.IP.Diagnostics.UploadDiagnostics.", "UploadURL", server.url("/u"));
+    for (object, parameter, url) in [download, upload] {
+        for (version, state, from) in
+            [("Any", "Complete", "::1"), ("IPv6", "Complete", "::1"), ("IPv4", "Error_CannotResolveHostName", "")]
+        {
+            in_session(&mut gateway, |session| {
+                if parameter == "UploadURL" {
+                    set(session, object, &[("TestFileLength", "1000")]);
+                }
+                set(
+                    session,
+                    object,
+                    &[(parameter, &url), ("ProtocolVersion", version), ("DiagnosticsState", "Requested")],
+                );
+            });
+            gateway.acs.expect_session(COMPLETE, |_, session| {
+                assert_eq!(session.value(&format!("{object}DiagnosticsState")), state, "{version}");
+                assert_eq!(session.value(&format!("{object}IPAddressUsed")), from, "{version}");
+            });
+        }
+    }
+}
+
 /// R311: the errors by the names that the data model has for them.
 fn failed_tests_for_the_acs(model: &'static Model) {
     let server = FileServer::start(FileServerOptions::new());

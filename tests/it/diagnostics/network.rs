@@ -289,6 +289,30 @@ fn losses_are_counted() {
     });
 }
 
+/// DSCP and DataBlockSize are those of the packets, of each kind and version of IP.
+#[test]
+fn marks_and_sizes_of_packets() {
+    if emulator_lacks(ICMP_SENDER) {
+        return;
+    }
+    let counters = "enter $r1 nft 'table inet marks { chain c { type filter hook forward priority 0; \
+        ip dscp 46 ip length 1028 icmp type echo-request counter; ip6 dscp 46 ip6 length 1008 icmpv6 type echo-request counter; \
+        ip dscp 12 ip length 528 udp dport 33434-33600 counter; ip6 dscp 12 ip6 length 508 udp dport 33434-33600 counter; }; }';";
+    in_network("network::marks_and_sizes_of_packets", counters, || {
+        for host in ["10.9.4.2", "fd09:4::2"] {
+            assert_eq!(output("agent", &format!("ping {host} count=3 interval=5 size=1000 dscp=46")).1, Some(0));
+            assert_eq!(output("agent", &format!("traceroute {host} tries=2 size=500 dscp=12")).1, Some(0));
+        }
+        sh("read r1 rest </tmp/routers.$PPID; nsenter --net --target $r1 nft list table inet marks >/tmp/marks.$PPID");
+        let (text, _) = output("sh", "-c cat</tmp/marks.$PPID");
+        sh("rm /tmp/marks.$PPID");
+        let counts: Vec<&str> =
+            text.split("packets ").skip(1).filter_map(|rest| rest.split_whitespace().next()).collect();
+        // r1 forwards no datagram of the first hop.
+        assert_eq!(counts, ["3", "3", "6", "6"], "{text}");
+    });
+}
+
 /// The echo replies that the host has sent.
 fn transmitted() -> u64 {
     let text = output("sh", "-c cat</tmp/routers.$PPID").0;
