@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 
 use crate::gateway::{BOOT, BOOTSTRAP, SOON, TR_098, TR_181, gateway_at};
 use crate::support::agent::AgentBuilder;
-use crate::support::{Acs, AcsOptions, Agent, get_parameter_values, set_parameter_values};
+use crate::support::{Acs, AcsOptions, Agent, ManualAcs, get_parameter_values, set_parameter_values};
 
 const URL: &str = "Device.ManagementServer.URL";
 const CODE: &str = "Device.DeviceInfo.ProvisioningCode";
@@ -248,6 +248,29 @@ fn discovery_must_be_allowed() {
     }
     let output = agent.command(&["get", "--option", "43=00", URL]);
     assert!(String::from_utf8_lossy(&output.stderr).contains("get takes no option --option"), "{output:?}");
+}
+
+/// R18, R25: killed at a random moment after each lease, the agent calls the ACS of the last one, by `0 BOOTSTRAP`.
+#[test]
+fn crashes_at_any_moment_lose_no_acs() {
+    let (servers, device) = ([(); 2].map(|()| ManualAcs::start(AcsOptions::new())), Device::new());
+    let mut agent = device.bare().start();
+    let mut rng = crate::storm::rng::SeededRng::new(u64::from(std::process::id()));
+    for round in 0..12 {
+        let acs = &servers[round % 2];
+        let option = option_43(&[(1, &acs.url()), (2, &format!("code {round}"))]);
+        hand_over(&agent, &device.directory(), &["--interface", "wan", "--option", &option]);
+        std::thread::sleep(rng.moment(Duration::from_millis(60)));
+        agent.kill9();
+        acs.clear();
+        agent.restart();
+        let events: &[&str] = if round == 0 { &[BOOTSTRAP, BOOT] } else { &[BOOTSTRAP] };
+        acs.expect_session(events, |_, session| {
+            assert_eq!(session.value("Device.DeviceInfo.ProvisioningCode"), format!("code {round}"));
+        });
+        assert_eq!(agent.value(URL), acs.url());
+    }
+    servers.iter().for_each(|acs| acs.expect_no_session(crate::rpc::gateway::QUIET));
 }
 
 /// R18, R20: an ACS that DHCP found first is searched anew after 300 s without a connection, though the ACS has set another

@@ -159,6 +159,25 @@ fn a_server_that_restarts() {
     acs.expect_no_session(QUIET);
 }
 
+/// R297, R300: killed at any moment of the setup, the agent connects again, and the address stays without a value change.
+#[test]
+fn crashes_at_any_moment_keep_the_address() {
+    let Some(prosody) = Prosody::start() else { return };
+    let (acs, mut agent) = connected(&prosody);
+    take_value_changes(&acs);
+    let mut rng = crate::storm::rng::SeededRng::new(u64::from(std::process::id()));
+    for _ in 0..12 {
+        agent.kill9();
+        agent.restart();
+        std::thread::sleep(rng.moment(Duration::from_millis(120)));
+    }
+    await_status(&agent, "Enabled");
+    assert_eq!(agent.value(&format!("{SERVER}ConnReqJabberID")), JABBER_ID);
+    acs.expect_no_session(QUIET);
+    assert!(prosody.acs().requests(JABBER_ID, ACCESS).contains("type='result'"));
+    acs.expect_events(&[REQUEST]);
+}
+
 /// R300: the address is empty without a connection, and nothing of the connection is left.
 #[test]
 fn a_connection_that_is_disabled() {
