@@ -52,6 +52,10 @@ const fn range_view(name: &'static str, read: fn(&Texts<'_>) -> Viewed) -> View 
     View { written: 2, ..view(name, &["start", "limit", "address", "netmask"], 3, read, write::range) }
 }
 
+const fn wps_view(name: &'static str, read: fn(&Texts<'_>) -> Viewed) -> View {
+    View { written: 2, ..view(name, &["push_button", "label"], 2, read, write::wps) }
+}
+
 /// A view that cannot be set.
 const fn shown(
     name: &'static str,
@@ -63,7 +67,7 @@ const fn shown(
 }
 
 /// All views.
-pub(in crate::model) const VIEWS: [View; 30] = [
+pub(in crate::model) const VIEWS: [View; 32] = [
     View { written: 2, ..view("both", &["first", "second"], 2, first, write::both) },
     view(
         "channel.automatic",
@@ -125,6 +129,8 @@ pub(in crate::model) const VIEWS: [View; 30] = [
     },
     view("txpower.percent", &["power", "powers"], 2, percent, write::power),
     shown("txpower.percents", &["powers"], 1, percents),
+    wps_view("wps.enabled", |texts| Ok(Some((!wps_methods(texts).is_empty()).to_string()))),
+    wps_view("wps.methods", |texts| Ok(Some(wps_methods(texts).join(",")))),
     view("zone.all", &["zone", "zones"], 2, |texts| Ok(Some((texts[0] == Some("*")).to_string())), write::zone),
     view("zone.network", &["zone", "zones"], 2, zone_network, write::zone),
 ];
@@ -294,6 +300,15 @@ fn own_address(texts: &Texts<'_>, is_mask: bool) -> Viewed {
     }
     let Some(length) = length else { return Ok(other()) };
     Ok(Some(Ipv4Addr::from(mask(length).ok_or(length)?).to_string()))
+}
+
+/// The methods of WPS, in the order of the fields.
+const WPS_METHODS: [&str; 2] = ["PushButton", "Label"];
+
+/// Returns the methods that are on.
+fn wps_methods(texts: &Texts<'_>) -> Vec<&'static str> {
+    let is_on = |at: &usize| texts[*at].and_then(boolean) == Some(true);
+    (0..WPS_METHODS.len()).filter(is_on).map(|at| WPS_METHODS[at]).collect()
 }
 
 fn is_automatic(texts: &Texts<'_>) -> bool {

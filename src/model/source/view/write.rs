@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::radio::{GENERATIONS, generation, megahertz, powers, share};
-use super::{MANAGED, OTHER, Texts, dhcp_range, has_flag, keepalive, network, port_range, subnet};
+use super::{MANAGED, OTHER, Texts, WPS_METHODS, dhcp_range, has_flag, keepalive, network, port_range, subnet};
 
 /// The values to set, each with the part of its view: `first` of `dhcp-range.first`.
 pub(super) type Parts<'p> = [(&'p str, &'p str)];
@@ -219,6 +219,30 @@ pub(super) fn both(_: &Texts<'_>, parts: &Parts<'_>) -> Written {
     Ok(vec![text.clone(), text])
 }
 
+/// WPS is on by one of its methods: the first one, if the request names none.
+pub(super) fn wps(texts: &Texts<'_>, parts: &Parts<'_>) -> Written {
+    let held = super::wps_methods(texts);
+    let mut wanted: Vec<&str> = match part(parts, "methods") {
+        Some(list) => list.split(',').map(str::trim).filter(|method| !method.is_empty()).collect(),
+        None => held.clone(),
+    };
+    match part(parts, "enabled") {
+        Some("true") if wanted.is_empty() => wanted.push(WPS_METHODS[0]),
+        Some("false") if part(parts, "methods").is_none() => wanted.clear(),
+        Some("false") if !wanted.is_empty() => return Err("methods of WPS that is off".to_owned()),
+        _ => {}
+    }
+    if wanted.iter().any(|method| !WPS_METHODS.contains(method)) {
+        return Err("no method of the access point".to_owned());
+    }
+    let text = |(at, method): (usize, &&str)| match (wanted.contains(method), held.contains(method)) {
+        (true, false) => Some("1".to_owned()),
+        (false, true) => Some("0".to_owned()),
+        _ => texts[at].map(str::to_owned),
+    };
+    Ok(WPS_METHODS.iter().enumerate().map(text).collect())
+}
+
 /// A name of a zone in the package of time zones must not overrule the rule.
 pub(super) fn time_zone(_: &Texts<'_>, parts: &Parts<'_>) -> Written {
     Ok(vec![part(parts, "rule").map(str::to_owned), None])
@@ -296,6 +320,12 @@ mod tests {
             ("time-zone", "UTC|Europe/Berlin", "rule=EST5EDT", "EST5EDT|-"),
             ("txpower", "-|0 20 17 10", "percent=50", "17"),
             ("txpower", "17|20", "percent=100", "-"),
+            ("wps", "-|-", "enabled=true", "1|-"),
+            ("wps", "0|1", "enabled=true", "0|1"),
+            ("wps", "1|on", "enabled=false", "0|0"),
+            ("wps", "1|-", "methods=Label", "0|1"),
+            ("wps", "1|-", "methods=Label, PushButton;enabled=true", "1|1"),
+            ("wps", "1|-", "methods=", "0|-"),
             ("zone", "wan|lan=lan wan=wan", "network=lan", "lan"),
             ("zone", "wan|lan=lan wan=wan", "network=;all=true", "*"),
             ("zone", "*|lan=lan wan=wan", "all=false", "-"),
@@ -332,6 +362,8 @@ mod tests {
             ("subnet", "-", "address=10.0.0.1;mask=10.0.0.0/8"),
             ("txpower", "-|-", "percent=50"),
             ("txpower", "-|20", "percent=51"),
+            ("wps", "1|-", "methods=PIN"),
+            ("wps", "1|-", "methods=Label;enabled=false"),
             ("zone", "wan|lan=lan", "network=guest"),
             ("zone", "wan|lan=lan", "network=lan;all=true"),
         ] {
