@@ -5,12 +5,14 @@
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
+use std::process::Command;
 
 use super::uci::Router;
-use super::uci_set::{self, Committer};
+use super::uci_set::{self, Committer, Killer};
 use super::*;
 use crate::storm::rng::SeededRng;
 use crate::storm::setting;
+use crate::support::skip::skip_for_lack_of;
 
 /// The number of kills, unless the environment sets one.
 const ROUNDS: usize = 100;
@@ -139,4 +141,39 @@ fn a_storm_of_kills_leaves_all_or_nothing() {
     assert_eq!(scene.packages(), packages, "a file is left");
     println!("{rounds} kills: {kept} before the record, {changed} behind it; {commits} commits of the other program");
     assert!(kept * 10 >= rounds && changed * 10 >= rounds, "{kept} and {changed} of {rounds}");
+}
+
+/// R164, R171: the same at each system call by which the agent writes packages, files, its journal, and to the program.
+#[test]
+fn a_kill_at_each_call_leaves_all_or_nothing() {
+    if Command::new("strace").arg("-V").output().is_err() {
+        return skip_for_lack_of("strace");
+    }
+    let Some(mut scene) = Scene::new() else { return };
+    let (packages, patience) = (scene.packages(), Duration::from_secs(20));
+    let (mut kills, mut value, mut present) = ([0; 2], 1000, 1);
+    for call in ["write", "fsync", "renameat", "unlinkat"] {
+        for number in 1.. {
+            value += 1;
+            let killer = Killer::in_main_thread(&scene.agent, call, number);
+            let is_confirmed = scene.set(&value.to_string(), patience).is_some_and(|answer| answer.contains("output"));
+            drop(killer);
+            if scene.agent.is_running() {
+                assert!(is_confirmed, "{call} {number}");
+                present = value;
+                break;
+            }
+            scene.wait_for_program();
+            scene.agent.restart();
+            scene.agent.wait_for_control();
+            let found = scene.values();
+            let is_all = |wanted: usize| found.iter().all(|found| *found == wanted.to_string());
+            assert!(is_all(present) || is_all(value), "{call} {number}: {found:?}\n{}", scene.agent.log());
+            assert!(!is_confirmed || is_all(value), "{call} {number}: a confirmed change is lost");
+            assert_eq!(scene.packages(), packages, "{call} {number}: a file is left");
+            kills[usize::from(is_all(value))] += 1;
+            present = if is_all(value) { value } else { present };
+        }
+    }
+    assert!(kills[0] >= 8 && kills[1] >= 3, "{kills:?} kills before and behind the record");
 }

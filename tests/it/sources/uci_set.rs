@@ -454,11 +454,20 @@ pub(super) struct Killer(Child);
 impl Killer {
     /// Waits for the call of this number from now on, counted for each thread.
     pub(super) fn at(agent: &Agent, call: &str, number: u32) -> Killer {
+        Killer::with(agent, call, number, &["-f"])
+    }
+
+    /// Does the same in the main thread alone, so that the programs of the agent run on.
+    pub(super) fn in_main_thread(agent: &Agent, call: &str, number: u32) -> Killer {
+        Killer::with(agent, call, number, &[])
+    }
+
+    fn with(agent: &Agent, call: &str, number: u32, options: &[&str]) -> Killer {
         let pid = agent.pid().to_string();
         let inject = format!("inject={call}:signal=KILL:when={number}");
         let trace = format!("trace={call}");
         let mut command = Command::new("strace");
-        command.args(["-f", "-qq", "-o", "/dev/null", "-p", &pid, "-e", &trace, "-e", &inject]);
+        command.args(options).args(["-qq", "-o", "/dev/null", "-p", &pid, "-e", &trace, "-e", &inject]);
         let killer = Killer(command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().expect("strace starts"));
         let is_traced = |task: fs::DirEntry| {
             let status = fs::read_to_string(task.path().join("status")).unwrap_or_default();
@@ -466,8 +475,9 @@ impl Killer {
         };
         let began = Instant::now();
         while began.elapsed() < LIMIT {
-            let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("the agent runs");
-            if tasks.flatten().all(is_traced) {
+            let mut tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("the agent runs").flatten();
+            let is_main = |task: &fs::DirEntry| task.file_name().to_str() == Some(&pid);
+            if tasks.all(|task| (options.is_empty() && !is_main(&task)) || is_traced(task)) {
                 return killer;
             }
             std::thread::sleep(Duration::from_millis(5));
