@@ -1,6 +1,8 @@
-//! JSON in error messages: the reason why a text is none, the name of the type of a value, and the pointer to it.
+//! JSON: the reason why a text is none, the name of the type of a value, the pointer to it, and the parts of a value.
 
 use std::fmt;
+
+use serde_json::{Map, Value as Json};
 
 /// The type of a JSON value. `Display` writes it with its article, for an error message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +79,57 @@ pub(crate) fn push_escaped(pointer: &mut String, name: &str) {
     } else {
         pointer.push_str(name);
     }
+}
+
+/// Returns an object with these members.
+#[inline(always)]
+pub(crate) fn object<const N: usize>(mut members: [(&str, Json); N]) -> Json {
+    // Not by `json!`, whose expansion is compiled anew for each member. Only this line is compiled for each number of members.
+    take_members(&mut members)
+}
+
+fn take_members(members: &mut [(&str, Json)]) -> Json {
+    // Not by `collect`, which sorts the members first.
+    let mut object = Map::new();
+    for (name, value) in members {
+        object.insert((*name).to_owned(), value.take());
+    }
+    Json::Object(object)
+}
+
+/// Returns a list of these texts.
+pub(crate) fn list_of_texts(texts: &mut dyn Iterator<Item = &String>) -> Json {
+    Json::Array(texts.map(|text| text.as_str().into()).collect())
+}
+
+/// Returns a list of a list of two texts for each pair.
+pub(crate) fn pairs_to_json(pairs: &[(String, String)]) -> Json {
+    pairs.iter().map(|(name, value)| Json::Array(vec![name.as_str().into(), value.as_str().into()])).collect()
+}
+
+/// Reads the pairs of [`pairs_to_json`], and leaves out other items.
+pub(crate) fn pairs_from_json(items: &[Json]) -> Vec<(String, String)> {
+    items.iter().filter_map(|pair| Some((text(pair.get(0))?, text(pair.get(1))?))).collect()
+}
+
+/// Returns the items of a list; none of another value.
+pub(crate) fn items(json: Option<&Json>) -> &[Json] {
+    json.and_then(Json::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// Returns a text; `None` for another value.
+pub(crate) fn text(json: Option<&Json>) -> Option<String> {
+    json.and_then(Json::as_str).map(str::to_owned)
+}
+
+/// Returns the texts in a list, and leaves out other values.
+pub(crate) fn texts(json: Option<&Json>) -> Vec<String> {
+    items(json).iter().filter_map(|item| text(Some(item))).collect()
+}
+
+/// Returns a whole number; `None` for another value.
+pub(crate) fn number(json: Option<&Json>) -> Option<u32> {
+    json.and_then(Json::as_u64).and_then(|number| u32::try_from(number).ok())
 }
 
 #[cfg(test)]

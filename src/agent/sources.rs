@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use serde_json::Value as Json;
 
 use super::commands::{MAX_OUTPUT, OneLine, path_error_text};
-use super::status::object;
 use crate::clock::{Clock, Now};
 use crate::control::CommandResult;
 use crate::cwmp::device::{Device, Growth, JournalError, JournalWriter};
+use crate::json::object;
 use crate::model::Loaded;
 use crate::model::schema::{Omitted, Spec};
 use crate::model::tree::{Reading, Wanted};

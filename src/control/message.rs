@@ -7,12 +7,13 @@
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::get_request::GetRequest;
 use super::local_transfer::LocalTransfer;
 use super::software;
 use crate::cwmp::software::Operation;
+use crate::json::object;
 use crate::secret::Secret;
 
 /// The longest time that a request waits for the end of a session. Server and client agree on it here.
@@ -130,7 +131,7 @@ impl Request {
             Request::Status { json } => words.extend(json.then(|| JSON.to_owned())),
             Request::Check => words.push(CHECK.to_owned()),
         }
-        encode_line(&json!(words))
+        encode_line(&words.into())
     }
 
     /// Reads a request line, with or without its line end. Returns a message for the client if it is wrong.
@@ -210,8 +211,8 @@ pub(crate) fn parse_assignment(text: &str) -> Result<(String, Secret), String> {
 /// Returns the result line with its line end.
 pub(super) fn encode_result(result: &CommandResult) -> Vec<u8> {
     encode_line(&match result {
-        Ok(output) => json!({ "output": output }),
-        Err(reason) => json!({ "error": reason }),
+        Ok(output) => object([("output", output.as_str().into())]),
+        Err(reason) => object([("error", reason.as_str().into())]),
     })
 }
 

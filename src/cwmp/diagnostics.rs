@@ -11,8 +11,9 @@
 //! An *input* is any other writable parameter of the object (R314). The journal holds each step once: a request before its
 //! response, and the results with `8 DIAGNOSTICS COMPLETE`. The tree shows them as values that it does not store itself.
 
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Map, Value as Json};
 
+use crate::json;
 use crate::model::actions::Actions;
 use crate::model::tree::Tree;
 
@@ -245,8 +246,10 @@ impl Run {
     fn to_json(&self) -> Json {
         match &self.progress {
             Progress::None => Json::Null,
-            Progress::Requested { by_acs } => json!([by_acs]),
-            Progress::Ended { state, results } => json!([state, results]),
+            Progress::Requested { by_acs } => Json::Array(vec![(*by_acs).into()]),
+            Progress::Ended { state, results } => {
+                Json::Array(vec![state.as_str().into(), json::pairs_to_json(results)])
+            }
         }
     }
 }
@@ -340,9 +343,7 @@ impl Runs {
             let progress = match (run.get(0), run.get(1)) {
                 (Some(Json::Bool(by_acs)), None) => Progress::Requested { by_acs: *by_acs },
                 (Some(Json::String(state)), Some(Json::Array(results))) => {
-                    let text = |json: &Json, at: usize| json.get(at).and_then(Json::as_str).map(str::to_owned);
-                    let results = results.iter().filter_map(|pair| Some((text(pair, 0)?, text(pair, 1)?)));
-                    Progress::Ended { state: state.clone(), results: results.collect() }
+                    Progress::Ended { state: state.clone(), results: json::pairs_from_json(results) }
                 }
                 _ => Progress::None,
             };

@@ -7,7 +7,7 @@
 //! The changes are written to the journal after the decision and before [`Tree::apply`] and the response, so that a
 //! power cut cannot undo a change that was confirmed to the ACS (R171).
 
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 use super::attributes::{Attributes, Notification};
 use super::facets::PatternCache;
@@ -50,23 +50,40 @@ impl Change {
 impl Change {
     /// Returns the form in the journal: a JSON list whose first item names the variant.
     pub fn to_json(&self) -> Json {
-        match self {
-            // One character for each variant: a journal of a large model has thousands of changes.
-            Change::Set(name, value) => json!(["=", name, value.to_string()]),
-            Change::Add(table, number) => json!(["+", table, number]),
-            Change::Delete(instance) => json!(["-", instance]),
-            Change::Attributes(name, attributes) => {
-                // The number of CWMP, which `from_number` reads back.
-                json!(["@", name, attributes.notification as u8, attributes.subscriber])
+        // One character for each variant: a journal of a large model has thousands of changes.
+        let mut list: Vec<Json> = Vec::with_capacity(5);
+        list.push(
+            match self {
+                Change::Set(..) => "=",
+                Change::Add(..) => "+",
+                Change::Delete(_) => "-",
+                Change::Attributes(..) => "@",
+                // The journal is read at a start, where both mean the same.
+                Change::LastNumber(..) | Change::Reserve(..) | Change::Given(..) => "#",
+                Change::Row(..) => "*",
             }
-            // The journal is read at a start, where both mean the same.
-            Change::LastNumber(table, last) | Change::Reserve(table, last) => json!(["#", table, last]),
-            // An older agent reads it as the change above.
-            Change::Given(table, first, last) => json!(["#", table, last, first]),
-            Change::Row(table, number, key, 0) => json!(["*", table, number, key]),
-            // An older agent does not read the digest.
-            Change::Row(table, number, key, digest) => json!(["*", table, number, key, digest]),
+            .into(),
+        );
+        list.push(self.name().into());
+        match self {
+            Change::Set(_, value) => list.push(value.to_string().into()),
+            Change::Add(_, number) | Change::LastNumber(_, number) | Change::Reserve(_, number) => {
+                list.push((*number).into());
+            }
+            Change::Delete(_) => {}
+            // The number of CWMP, which `from_number` reads back.
+            Change::Attributes(_, attributes) => {
+                list.extend([(attributes.notification as u8).into(), attributes.subscriber.into()]);
+            }
+            // An older agent reads it as `LastNumber`.
+            Change::Given(_, first, last) => list.extend([(*last).into(), (*first).into()]),
+            Change::Row(_, number, key, digest) => {
+                list.extend([(*number).into(), (&**key).into()]);
+                // An older agent does not read the digest.
+                list.extend((*digest != 0).then(|| Json::from(*digest)));
+            }
         }
+        Json::Array(list)
     }
 
     /// Reads a change from the journal and checks it against the present model, which may lack the parameter or have

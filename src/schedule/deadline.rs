@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::instant_of;
 use crate::clock::Now;
@@ -68,15 +68,15 @@ impl Deadline {
         // restart in between may bring it a second early.
         let left = left.as_secs() + u64::from(left.subsec_nanos() > 0);
         match self.0 {
-            Basis::Wall { wall, .. } => json!([left, wall]),
+            Basis::Wall { wall, .. } => Value::Array(vec![left.into(), wall.into()]),
             Basis::Monotonic { stored_wall, .. } if now.clock_is_set() => {
                 let wall = now.wall.saturating_add_unsigned(left);
                 // The wall clock has whole seconds, and rounding them at each of many restarts would postpone the
                 // deadline for ever.
                 let stored_wall = stored_wall.filter(|stored_wall| stored_wall.abs_diff(wall) <= 1);
-                json!([left, stored_wall.unwrap_or(wall)])
+                Value::Array(vec![left.into(), stored_wall.unwrap_or(wall).into()])
             }
-            Basis::Monotonic { .. } => json!([left]),
+            Basis::Monotonic { .. } => Value::Array(vec![left.into()]),
         }
     }
 
@@ -92,6 +92,8 @@ impl Deadline {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     const SET: i64 = 1_800_000_000;

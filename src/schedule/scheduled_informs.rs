@@ -3,10 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::deadline::Deadline;
 use crate::clock::Now;
+use crate::json::object;
 
 /// The requested Informs that are not due yet.
 #[derive(Clone, Debug, Default)]
@@ -122,7 +123,9 @@ impl ScheduledInforms {
 
     /// Returns the JSON for the journal.
     pub fn to_json(&self, now: Now) -> Value {
-        let record = |entry: &ScheduledInform| json!({ "key": entry.command_key, "due": entry.due.to_json(now) });
+        let record = |entry: &ScheduledInform| {
+            object([("key", entry.command_key.as_str().into()), ("due", entry.due.to_json(now))])
+        };
         self.entries.iter().map(record).collect()
     }
 
@@ -145,6 +148,8 @@ impl ScheduledInforms {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     const SET: i64 = 1_800_000_000;

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use super::format_span;
-use super::rows::{StatusRows, object};
+use super::rows::StatusRows;
 use crate::connection_request::{ListenerState, OutcomeCounters, StunView};
+use crate::json::object;
 use crate::stun::{ServerState, StunStatus};
 
 /// The part of the status that belongs to the listeners.

@@ -86,16 +86,6 @@ impl StatusRows {
     }
 }
 
-/// Returns a JSON object with these members.
-pub(in crate::agent) fn object<const N: usize>(members: [(&str, Json); N]) -> Json {
-    // Neither by `json!`, whose expansion is compiled anew for each member, nor by `collect`, which sorts the members first.
-    let mut object = Map::new();
-    for (name, value) in members {
-        object.insert(name.to_owned(), value);
-    }
-    Json::Object(object)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;

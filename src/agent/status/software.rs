@@ -3,8 +3,9 @@
 use serde_json::Value as Json;
 
 use super::public_url;
-use super::rows::{StatusRows, object};
+use super::rows::StatusRows;
 use crate::cwmp::software::{Requester, UnitJob, UnitRequest};
+use crate::json::object;
 
 /// The status of an operation.
 #[derive(Clone, Debug)]

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use super::rows::{StatusRows, object};
+use super::rows::StatusRows;
 use super::{StatusView, format_span};
 use crate::agent::confirmation::ConfirmationStatus;
 use crate::agent::service_reloads::ReloadStatus;
 use crate::cwmp::device::Device;
+use crate::json::object;
 
 /// The most sources and values that are shown.
 const MAX_SHOWN: usize = 16;

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use super::rows::{StatusRows, object};
+use super::rows::StatusRows;
 use super::{format_span, public_url};
 use crate::agent::transfers::step::JobProgress;
 use crate::cwmp::transfer::{Transfer, TransferOutcome};
+use crate::json::object;
 use crate::transfer::Moved;
 
 /// The status of a transfer at the time of the snapshot. The number of moved bytes is that of the moment of the query.

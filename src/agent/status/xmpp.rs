@@ -3,8 +3,9 @@
 use serde_json::Value as Json;
 
 use super::listener_status::{address_json, outcomes_json, outcomes_text};
-use super::rows::{StatusRows, object};
+use super::rows::StatusRows;
 use super::{StatusView, format_span};
+use crate::json::object;
 
 impl StatusView<'_> {
     /// Adds the connection, if one is configured.

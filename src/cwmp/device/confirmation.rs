@@ -11,15 +11,16 @@
 
 use std::time::Duration;
 
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 use super::changing::DeviceChange;
 use super::management_server::{parameter, short_name};
 use super::notification::digest;
 use super::recovery::set_all;
-use super::unfinished::{files_from_json, files_to_json, undo_from_json, undo_to_json};
+use super::unfinished::{files_from_json, files_to_json, undo_from_list, undo_list};
 use super::{Author, Device, Sources, StagedFile, Unfinished};
 use crate::clock::Now;
+use crate::json;
 use crate::log;
 use crate::model::change::Change;
 use crate::model::reloads::MANAGEMENT_SERVER;
@@ -153,38 +154,40 @@ impl Confirmation {
 
     /// Returns the form in the journal. The names of the members are part of the file format and must stay.
     pub(super) fn to_json(&self) -> Json {
-        let values: Vec<Json> = self.values.iter().map(|value| json!([value.name, value.old, value.new])).collect();
-        let texts: Vec<Json> = self.texts.iter().filter_map(undo_to_json).collect();
-        json!({
-            "files": files_to_json(&self.files),
-            "values": values,
-            "texts": texts,
-            "rows": self.rows,
-            "reloads": self.reloads,
-            "names": self.names,
-            "seconds": self.time.as_secs(),
-            "starts": self.starts,
-        })
+        let value = |value: &FormerValue| {
+            Json::Array(vec![value.name.as_str().into(), value.old.as_str().into(), value.new.into()])
+        };
+        let row = |(table, number, key, digest): &(String, u32, String, u32)| {
+            Json::Array(vec![table.as_str().into(), (*number).into(), key.as_str().into(), (*digest).into()])
+        };
+        json::object([
+            ("files", files_to_json(&self.files)),
+            ("values", self.values.iter().map(value).collect()),
+            ("texts", undo_list(&self.texts)),
+            ("rows", self.rows.iter().map(row).collect()),
+            ("reloads", json::list_of_texts(&mut self.reloads.iter())),
+            ("names", json::list_of_texts(&mut self.names.iter())),
+            ("seconds", self.time.as_secs().into()),
+            ("starts", self.starts.into()),
+        ])
     }
 
     /// Reads the form of the journal. Malformed parts are left out.
     pub(super) fn from_json(json: &Json) -> Confirmation {
-        let list = |name: &str| json.get(name).and_then(Json::as_array).into_iter().flatten();
-        let texts = |name: &str| list(name).filter_map(Json::as_str).map(str::to_owned).collect();
-        let number = |json: Option<&Json>| json.and_then(Json::as_u64).and_then(|number| u32::try_from(number).ok());
-        let text = |json: &Json, at: usize| json.get(at).and_then(Json::as_str).map(str::to_owned);
+        let text = |json: &Json, at: usize| json::text(json.get(at));
+        let number = |json: &Json, at: usize| json::number(json.get(at));
         let value =
-            |json: &Json| Some(FormerValue { name: text(json, 0)?, old: text(json, 1)?, new: number(json.get(2))? });
-        let row = |json: &Json| Some((text(json, 0)?, number(json.get(1))?, text(json, 2)?, number(json.get(3))?));
+            |json: &Json| Some(FormerValue { name: text(json, 0)?, old: text(json, 1)?, new: number(json, 2)? });
+        let row = |json: &Json| Some((text(json, 0)?, number(json, 1)?, text(json, 2)?, number(json, 3)?));
         Confirmation {
-            files: json.get("files").map(files_from_json).unwrap_or_default(),
-            values: list("values").filter_map(value).collect(),
-            texts: list("texts").filter_map(undo_from_json).collect(),
-            rows: list("rows").filter_map(row).collect(),
-            reloads: texts("reloads"),
-            names: texts("names"),
-            time: Duration::from_secs(number(json.get("seconds")).unwrap_or_default().into()),
-            starts: number(json.get("starts")).unwrap_or_default(),
+            files: files_from_json(json.get("files")),
+            values: json::items(json.get("values")).iter().filter_map(value).collect(),
+            texts: undo_from_list(json.get("texts")),
+            rows: json::items(json.get("rows")).iter().filter_map(row).collect(),
+            reloads: json::texts(json.get("reloads")),
+            names: json::texts(json.get("names")),
+            time: Duration::from_secs(json::number(json.get("seconds")).unwrap_or_default().into()),
+            starts: json::number(json.get("starts")).unwrap_or_default(),
         }
     }
 }

@@ -98,6 +98,6 @@ impl Device {
         let mut state = DeviceState::default();
         state.boot_id.clone_from(&self.state.boot_id);
         state.reset = Reset::Begun;
-        serde_json::json!({ "state": state.to_json() }).to_string()
+        format!("{{\"state\":{}}}", state.to_json())
     }
 }

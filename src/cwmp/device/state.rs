@@ -11,6 +11,7 @@ use crate::cwmp::software::UnitQueue;
 use crate::cwmp::transfer::{Transfer, TransferQueue};
 use crate::cwmp::version::Version;
 use crate::discovery::Discovered;
+use crate::json;
 use crate::model::attributes::Notification;
 use crate::schedule::ScheduledInforms;
 
@@ -218,25 +219,27 @@ impl DeviceState {
 
     /// Encodes the state as the journal holds it. The names of the members are part of the file format and must stay.
     pub(super) fn to_json(&self) -> Json {
-        let mut json = serde_json::json!({
-            "identity": self.identity,
-            "acsUrl": self.acs_url,
-            "bootId": self.boot_id,
-            "events": self.events.to_json(),
-            "retryCount": self.retry_count,
-            "changed": self.changed,
-            "requestPath": self.request_path,
-            "phase": self.periodic_phase,
-            "informs": self.scheduled_informs_json,
-            "transfers": self.transfers.json(),
-            "reboot": self.reboot,
-            "scheduledRebootDone": self.scheduled_reboot_done,
-            "factoryReset": self.reset.name(),
-            "told": self.reported, // the name in the journals of all versions so far
-            "udpAddress": self.udp_address.address,
-            "natDetected": self.udp_address.nat_detected,
-            "lastUdpRequest": self.last_udp_request,
-        });
+        let reported = self.reported.iter().map(|(name, digest)| (name.clone(), (*digest).into()));
+        let last_udp_request = self.last_udp_request.map(|(timestamp, id)| vec![timestamp, id]);
+        let mut json = json::object([
+            ("identity", self.identity.as_deref().into()),
+            ("acsUrl", self.acs_url.as_deref().into()),
+            ("bootId", self.boot_id.as_str().into()),
+            ("events", self.events.to_json()),
+            ("retryCount", self.retry_count.into()),
+            ("changed", json::list_of_texts(&mut self.changed.iter())),
+            ("requestPath", self.request_path.as_str().into()),
+            ("phase", self.periodic_phase.into()),
+            ("informs", self.scheduled_informs_json.clone()),
+            ("transfers", self.transfers.json().clone()),
+            ("reboot", self.reboot.into()),
+            ("scheduledRebootDone", self.scheduled_reboot_done.into()),
+            ("factoryReset", self.reset.name().into()),
+            ("told", Json::Object(reported.collect())), // the name in the journals of all versions so far
+            ("udpAddress", self.udp_address.address.as_str().into()),
+            ("natDetected", self.udp_address.nat_detected.into()),
+            ("lastUdpRequest", last_udp_request.into()),
+        ]);
         if !self.jabber_id.is_empty() {
             json["jabberId"] = self.jabber_id.as_str().into();
         }
@@ -244,7 +247,7 @@ impl DeviceState {
             json["dhcp"] = self.discovered.to_json();
         }
         if !self.lightweight.is_empty() {
-            json["lightweight"] = self.lightweight.iter().map(String::as_str).collect();
+            json["lightweight"] = json::list_of_texts(&mut self.lightweight.iter());
         }
         if let Some(units) = self.units.to_json() {
             json["units"] = units;
@@ -255,23 +258,19 @@ impl DeviceState {
     /// Decodes the state. A member that is missing or malformed gets its initial value, so that a journal of an older
     /// version, or a damaged one, does not keep the device from the ACS.
     pub(super) fn from_json(json: &Json, now: Now) -> DeviceState {
-        let text = |name: &str| json.get(name).and_then(Json::as_str).map(str::to_owned);
-        let number =
-            |name: &str| json.get(name).and_then(Json::as_u64).and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
+        let text = |name: &str| json::text(json.get(name));
+        let number = |name: &str| json::number(json.get(name)).unwrap_or(0);
         let flag = |name: &str| json.get(name).and_then(Json::as_bool).unwrap_or(false);
-        let changed = json.get("changed").and_then(Json::as_array);
-        let lightweight = json.get("lightweight").and_then(Json::as_array);
         let reported = json.get("told").and_then(Json::as_object).into_iter().flatten();
         let scheduled_informs_json = json.get("informs").cloned().unwrap_or_default();
-        let last_udp_request = json.get("lastUdpRequest").and_then(Json::as_array).map(Vec::as_slice);
         DeviceState {
             identity: text("identity"),
             acs_url: text("acsUrl"),
             boot_id: text("bootId").unwrap_or_default(),
             events: json.get("events").map(EventQueue::from_json).unwrap_or_default(),
             retry_count: number("retryCount"),
-            changed: changed.into_iter().flatten().filter_map(Json::as_str).map(str::to_owned).collect(),
-            lightweight: lightweight.into_iter().flatten().filter_map(Json::as_str).map(str::to_owned).collect(),
+            changed: json::texts(json.get("changed")).into_iter().collect(),
+            lightweight: json::texts(json.get("lightweight")).into_iter().collect(),
             request_path: text("requestPath").unwrap_or_default(),
             periodic_phase: number("phase"),
             scheduled_informs: ScheduledInforms::from_json(&scheduled_informs_json, now),
@@ -280,14 +279,14 @@ impl DeviceState {
             reboot: flag("reboot"),
             scheduled_reboot_done: json.get("scheduledRebootDone").and_then(Json::as_i64),
             reset: text("factoryReset").map_or(Reset::None, |name| Reset::from_name(&name)),
-            reported: reported.filter_map(|(name, sum)| Some((name.clone(), sum.as_u64()?.try_into().ok()?))).collect(),
+            reported: reported.filter_map(|(name, sum)| Some((name.clone(), json::number(Some(sum))?))).collect(),
             udp_address: PublishedAddress {
                 address: text("udpAddress").unwrap_or_default(),
                 nat_detected: flag("natDetected"),
             },
             jabber_id: text("jabberId").unwrap_or_default(),
-            last_udp_request: match last_udp_request {
-                Some([timestamp, id]) => timestamp.as_u64().zip(id.as_u64()),
+            last_udp_request: match json::items(json.get("lastUdpRequest")) {
+                [timestamp, id] => timestamp.as_u64().zip(id.as_u64()),
                 _ => None,
             },
             discovered: json.get("dhcp").map(Discovered::from_json).unwrap_or_default(),

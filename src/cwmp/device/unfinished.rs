@@ -7,9 +7,10 @@
 //!
 //! The work has no record for its end alone: all of it can be done twice.
 
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 use super::Confirmation;
+use crate::json;
 use crate::model::source::{Argument, Place, Write};
 
 /// The work that a crash may interrupt.
@@ -59,79 +60,98 @@ impl Unfinished {
 
     /// Returns the form in the journal. The names of the members are part of the file format and must stay.
     pub(super) fn to_json(&self) -> Json {
-        let owed: Vec<&String> = self.owed.iter().chain(self.running.as_ref().filter(|_| !self.is_last)).collect();
-        let undo: Vec<Json> = self.undo.iter().filter_map(undo_to_json).collect();
-        let mut json = json!({ "boot": self.boot, "staged": files_to_json(&self.staged), "owed": owed, "undo": undo });
+        let mut owed = self.owed.iter().chain(self.running.as_ref().filter(|_| !self.is_last));
+        let mut json = json::object([
+            ("boot", self.boot.as_str().into()),
+            ("staged", files_to_json(&self.staged)),
+            ("owed", json::list_of_texts(&mut owed)),
+            ("undo", undo_list(&self.undo)),
+        ]);
         if let Some(open) = &self.confirmation {
             json["confirmation"] = open.to_json();
         }
         if !self.tentative.is_empty() {
-            json["tentative"] = self.tentative.as_slice().into();
+            json["tentative"] = json::list_of_texts(&mut self.tentative.iter());
         }
         json
     }
 
     /// Reads the form of the journal. Malformed parts are left out.
     pub(super) fn from_json(json: &Json) -> Unfinished {
-        let list = |name: &str| json.get(name).and_then(Json::as_array).into_iter().flatten();
-        let texts = |name: &str| list(name).filter_map(Json::as_str).map(str::to_owned).collect();
         Unfinished {
-            boot: json.get("boot").and_then(Json::as_str).unwrap_or_default().to_owned(),
-            staged: json.get("staged").map(files_from_json).unwrap_or_default(),
-            owed: texts("owed"),
+            boot: json::text(json.get("boot")).unwrap_or_default(),
+            staged: files_from_json(json.get("staged")),
+            owed: json::texts(json.get("owed")),
             running: None,
             is_last: false,
-            undo: list("undo").filter_map(undo_from_json).collect(),
+            undo: undo_from_list(json.get("undo")),
             confirmation: json.get("confirmation").map(Confirmation::from_json),
-            tentative: texts("tentative"),
+            tentative: json::texts(json.get("tentative")),
         }
     }
 }
 
 /// Returns the form of files in the journal.
 pub(super) fn files_to_json(files: &[StagedFile]) -> Json {
-    files.iter().map(|file| json!([file.package, file.old, file.new])).collect()
+    files.iter().map(|file| json::list_of_texts(&mut [&file.package, &file.old, &file.new].into_iter())).collect()
 }
 
 /// Reads the form of files in the journal. Malformed ones are left out.
-pub(super) fn files_from_json(json: &Json) -> Vec<StagedFile> {
+pub(super) fn files_from_json(json: Option<&Json>) -> Vec<StagedFile> {
     let file = |file: &Json| {
-        let [package, old, new] = [0, 1, 2].map(|at| file.get(at).and_then(Json::as_str).map(str::to_owned));
-        Some(StagedFile { package: package?, old: old?, new: new? })
+        let text = |at: usize| json::text(file.get(at));
+        Some(StagedFile { package: text(0)?, old: text(1)?, new: text(2)? })
     };
-    json.as_array().into_iter().flatten().filter_map(file).collect()
+    json::items(json).iter().filter_map(file).collect()
+}
+
+/// Returns the form in the journal of the texts to be set back.
+pub(super) fn undo_list(writes: &[Write]) -> Json {
+    writes.iter().filter_map(undo_to_json).collect()
+}
+
+/// Reads the form of [`undo_list`]. Malformed parts are left out.
+pub(super) fn undo_from_list(json: Option<&Json>) -> Vec<Write> {
+    json::items(json).iter().filter_map(undo_from_json).collect()
 }
 
 /// Returns the text that a field held, with its place; `None` for one that a rename sets.
-pub(super) fn undo_to_json(write: &Write) -> Option<Json> {
+fn undo_to_json(write: &Write) -> Option<Json> {
     let old = write.old.as_deref()?;
-    Some(match &write.place {
-        Place::Exec { command, limit, row, field, .. } => json!([write.name, old, command, limit, row, field]),
-        Place::File { path, replaces } => json!([write.name, old, path, replaces]),
+    let mut list = vec![write.name.as_str().into(), old.into()];
+    match &write.place {
+        Place::Exec { command, limit, row, field, .. } => {
+            list.extend([json::list_of_texts(&mut command.iter()), (*limit).into()]);
+            list.extend([row.as_deref().into(), field.as_str().into()]);
+        }
+        Place::File { path, replaces } => list.extend([path.as_str().into(), (*replaces).into()]),
         Place::Ubus { object, method, args, value, limit } => {
-            let args: Vec<Json> = args.iter().filter_map(argument_to_json).collect();
-            json!([write.name, old, { "object": object, "method": method, "value": value }, args, limit])
+            let call = [("object", object), ("method", method), ("value", value)];
+            list.push(json::object(call.map(|(name, text)| (name, text.as_str().into()))));
+            list.extend([args.iter().filter_map(argument_to_json).collect(), (*limit).into()]);
         }
         _ => return None,
-    })
+    }
+    Some(Json::Array(list))
 }
 
 /// Reads the form of a text in the journal, with the text to be set in both places.
-pub(super) fn undo_from_json(json: &Json) -> Option<Write> {
-    let text = |at: usize| json.get(at).and_then(Json::as_str).map(str::to_owned);
+fn undo_from_json(json: &Json) -> Option<Write> {
+    let text = |at: usize| json::text(json.get(at));
+    let number = |at: usize| json::number(json.get(at));
     let place = match json.get(2)? {
         Json::Array(command) => Place::Exec {
             command: command.iter().map(|argument| argument.as_str().map(str::to_owned)).collect::<Option<_>>()?,
-            limit: json.get(3)?.as_u64()?.try_into().ok()?,
+            limit: number(3)?,
             row: text(4),
             field: text(5)?,
             has_check: false,
         },
         Json::Object(call) => {
-            let member = |name: &str| call.get(name).and_then(Json::as_str).map(str::to_owned);
+            let member = |name: &str| json::text(call.get(name));
             let args = json.get(3)?.as_array()?.iter().map(argument_from_json).collect::<Option<_>>()?;
             let (object, method, value) = (member("object")?, member("method")?, member("value")?);
-            Place::Ubus { object, method, args, value, limit: json.get(4)?.as_u64()?.try_into().ok()? }
+            Place::Ubus { object, method, args, value, limit: number(4)? }
         }
         _ => Place::File { path: text(2)?, replaces: json.get(3)?.as_bool()? },
     };
@@ -140,13 +160,14 @@ pub(super) fn undo_from_json(json: &Json) -> Option<Write> {
 
 /// Returns the form of an argument in the journal: its name, and a text, a number or a truth value.
 fn argument_to_json((name, argument): &(String, Argument<String>)) -> Option<Json> {
-    Some(match argument {
-        Argument::Text(text) => json!([name, text]),
-        Argument::Whole(number) => json!([name, number]),
-        Argument::Boolean(flag) => json!([name, flag]),
+    let argument = match argument {
+        Argument::Text(text) => text.as_str().into(),
+        Argument::Whole(number) => (*number).into(),
+        Argument::Boolean(flag) => (*flag).into(),
         // No method that sets a field has one.
         Argument::Table(_) => return None,
-    })
+    };
+    Some(Json::Array(vec![name.as_str().into(), argument]))
 }
 
 fn argument_from_json(json: &Json) -> Option<(String, Argument<String>)> {

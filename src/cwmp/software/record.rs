@@ -1,6 +1,6 @@
 //! The JSON form of the queue in the journal. Its names are fixed, because a new version reads the journal of an old one.
 
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 use super::queue::{START_LIMIT, UnitQueue};
 use super::{
@@ -8,6 +8,7 @@ use super::{
 };
 use crate::clock::Now;
 use crate::cwmp::transfer::{failure_from_json, failure_to_json};
+use crate::json;
 
 impl UnitQueue {
     /// Returns the JSON of the queue; `None` for an empty one, which the journal leaves out.
@@ -17,7 +18,7 @@ impl UnitQueue {
         if requests.is_empty() && known.is_none() {
             return None;
         }
-        let mut record = json!({ "last": self.last_id, "requests": requests });
+        let mut record = json::object([("last", self.last_id.into()), ("requests", requests.into())]);
         if let Some(known) = known {
             record["known"] = known;
         }
@@ -26,13 +27,13 @@ impl UnitQueue {
 
     /// Reads the queue, and skips requests that it cannot read.
     pub fn from_json(json: &Json, now: Now) -> UnitQueue {
-        let requests: Vec<UnitRequest> =
-            list(json, "requests").filter_map(|entry| request_from_json(entry, now)).collect();
+        let requests = json::items(json.get("requests")).iter();
+        let requests: Vec<UnitRequest> = requests.filter_map(|entry| request_from_json(entry, now)).collect();
         let last = requests.iter().flat_map(UnitRequest::jobs).map(UnitJob::id).max().unwrap_or(0);
         let mut queue = UnitQueue::default();
         queue.last_id = number(json, "last").max(last);
         queue.requests = requests;
-        queue.known = json.get("known").map(|_| list(json, "known").map(unit_from_json).collect());
+        queue.known = json.get("known").map(|known| json::items(Some(known)).iter().map(unit_from_json).collect());
         queue
     }
 }
@@ -43,8 +44,13 @@ fn request_to_json(request: &UnitRequest) -> Json {
         Requester::Local => ("local", ""),
         Requester::Value => ("value", ""),
     };
-    let jobs: Vec<Json> = request.jobs.iter().map(job_to_json).collect();
-    json!({ "id": request.id, "by": requester, "key": key, "accepted": request.accepted, "jobs": jobs })
+    json::object([
+        ("id", request.id.into()),
+        ("by", requester.into()),
+        ("key", key.into()),
+        ("accepted", request.accepted.into()),
+        ("jobs", request.jobs.iter().map(job_to_json).collect()),
+    ])
 }
 
 fn request_from_json(json: &Json, now: Now) -> Option<UnitRequest> {
@@ -58,14 +64,20 @@ fn request_from_json(json: &Json, now: Now) -> Option<UnitRequest> {
     // Without absolute time, the hour begins anew with each start.
     let age = accepted.filter(|_| now.clock_is_set()).map_or(0, |accepted| now.wall.saturating_sub(accepted));
     let left = START_LIMIT.saturating_sub(std::time::Duration::from_secs(u64::try_from(age).unwrap_or(0)));
-    let jobs: Vec<UnitJob> = list(json, "jobs").filter_map(job_from_json).take(UnitQueue::CAPACITY).collect();
+    let jobs = json::items(json.get("jobs")).iter().filter_map(job_from_json);
+    let jobs: Vec<UnitJob> = jobs.take(UnitQueue::CAPACITY).collect();
     let expires = now.monotonic.saturating_add(left);
     (!jobs.is_empty()).then(|| UnitRequest { id: number(json, "id"), requester, jobs, accepted, expires })
 }
 
 fn job_to_json(job: &UnitJob) -> Json {
     let Operation { kind, uuid, version, url, username, password, target } = &job.operation;
-    let mut record = json!({ "id": job.id, "kind": kind.name(), "attempts": job.attempts, "began": job.began });
+    let mut record = json::object([
+        ("id", job.id.into()),
+        ("kind", kind.name().into()),
+        ("attempts", job.attempts.into()),
+        ("began", job.began.into()),
+    ]);
     // The password is needed again after a reboot; the state directory belongs to the agent alone.
     let password = password.expose();
     for (name, value) in [
@@ -111,24 +123,26 @@ fn job_from_json(json: &Json) -> Option<UnitJob> {
     let stage = match json.get("stage")?.as_str()? {
         "waiting" => UnitStage::Waiting,
         "fetching" => UnitStage::Fetching,
-        "running" => UnitStage::Running(list(json, "units").map(unit_from_json).collect()),
+        "running" => UnitStage::Running(json::items(json.get("units")).iter().map(unit_from_json).collect()),
         "finished" => UnitStage::Finished(UnitReport {
-            results: list(json, "results").map(result_from_json).collect(),
+            results: json::items(json.get("results")).iter().map(result_from_json).collect(),
             complete: json.get("complete").and_then(Json::as_i64),
         }),
         _ => return None,
     };
-    let id = u32::try_from(json.get("id")?.as_u64()?).ok()?;
+    let id = json::number(json.get("id"))?;
     let began = json.get("began").and_then(Json::as_i64);
     Some(UnitJob { id, operation, stage, attempts: number(json, "attempts"), began })
 }
 
 fn unit_to_json(unit: &Unit) -> Json {
-    json!([unit.key, unit.uuid, unit.version, unit.path, unit.execution_units, unit.is_resolved])
+    let texts = [&unit.key, &unit.uuid, &unit.version, &unit.path, &unit.execution_units];
+    let texts = texts.into_iter().map(|text| Json::from(text.as_str()));
+    Json::Array(texts.chain([unit.is_resolved.into()]).collect())
 }
 
 fn unit_from_json(json: &Json) -> Unit {
-    let text = |at: usize| json.get(at).and_then(Json::as_str).unwrap_or_default().to_owned();
+    let text = |at: usize| json::text(json.get(at)).unwrap_or_default();
     Unit {
         key: text(0),
         uuid: text(1),
@@ -141,7 +155,11 @@ fn unit_from_json(json: &Json) -> Unit {
 
 fn result_to_json(result: &UnitResult) -> Json {
     let failure = result.failure.as_ref().map(failure_to_json);
-    json!({ "unit": unit_to_json(&result.unit), "state": result.state.name(), "failure": failure })
+    json::object([
+        ("unit", unit_to_json(&result.unit)),
+        ("state", result.state.name().into()),
+        ("failure", failure.into()),
+    ])
 }
 
 fn result_from_json(json: &Json) -> UnitResult {
@@ -153,14 +171,10 @@ fn result_from_json(json: &Json) -> UnitResult {
     }
 }
 
-fn list<'j>(json: &'j Json, name: &str) -> impl Iterator<Item = &'j Json> {
-    json.get(name).and_then(Json::as_array).into_iter().flatten()
-}
-
 fn text(json: &Json, name: &str) -> String {
-    json.get(name).and_then(Json::as_str).unwrap_or_default().to_owned()
+    json::text(json.get(name)).unwrap_or_default()
 }
 
 fn number(json: &Json, name: &str) -> u32 {
-    json.get(name).and_then(Json::as_u64).and_then(|number| u32::try_from(number).ok()).unwrap_or(0)
+    json::number(json.get(name)).unwrap_or(0)
 }

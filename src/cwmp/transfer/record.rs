@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Map, Value as Json};
 
 use super::queue::{DownloadRequest, TransferQueue};
 use super::{ApplyRecord, Failure, Origin, Timing, Transfer, TransferReport, TransferRequest, TransferStage, Window};
 use crate::clock::Now;
 use crate::cwmp::fault::FaultCode;
+use crate::json;
 use crate::schedule::Deadline;
 
 impl TransferQueue {
@@ -17,25 +18,28 @@ impl TransferQueue {
         if self.last_id == 0 && self.download_requests.is_empty() {
             return Json::Null;
         }
-        let list: Vec<Json> = self.list.iter().map(|transfer| transfer.to_json(now)).collect();
-        let download_requests: Vec<Json> =
-            self.download_requests.iter().map(|request| json!([request.file_type, request.arguments])).collect();
-        json!({ "last": self.last_id, "list": list, "wishes": download_requests })
+        let list = self.list.iter().map(|transfer| transfer.to_json(now)).collect();
+        let wish = |request: &DownloadRequest| {
+            Json::Array(vec![request.file_type.as_str().into(), json::pairs_to_json(&request.arguments)])
+        };
+        let wishes = self.download_requests.iter().map(wish).collect();
+        json::object([("last", self.last_id.into()), ("list", list), ("wishes", wishes)])
     }
 
     /// Reads the queue and skips entries that it cannot read, so that one damaged entry does not lose the others.
     pub(super) fn from_json(json: &Json, now: Now) -> TransferQueue {
-        let members = |name: &str| json.get(name).and_then(Json::as_array).into_iter().flatten();
-        let list: Vec<Transfer> = members("list").filter_map(|entry| Transfer::from_json(entry, now)).collect();
-        let download_requests = members("wishes").filter_map(|entry| {
-            let (file_type, arguments) = serde_json::from_value(entry.clone()).ok()?;
-            Some(DownloadRequest { file_type, arguments })
-        });
+        let list = json::items(json.get("list")).iter().filter_map(|entry| Transfer::from_json(entry, now));
+        let list: Vec<Transfer> = list.collect();
+        let wish = |entry: &Json| {
+            let arguments = json::pairs_from_json(entry.get(1)?.as_array()?);
+            Some(DownloadRequest { file_type: json::text(entry.get(0))?, arguments })
+        };
+        let download_requests = json::items(json.get("wishes")).iter().filter_map(wish);
         // The last number may be missing in a damaged journal, and no number may be given twice.
         let last = list.iter().map(Transfer::id).max().unwrap_or(0);
         let mut queue = TransferQueue::default();
         queue.download_requests = download_requests.take(TransferQueue::MAX_DOWNLOAD_REQUESTS).collect();
-        queue.last_id = number(json, "last").max(last);
+        queue.last_id = json::number(json.get("last")).unwrap_or(0).max(last);
         // A longer list comes from another version or from damage, and would break the limit of R243.
         queue.list = list.into_iter().take(TransferQueue::CAPACITY).collect();
         queue
@@ -46,22 +50,22 @@ impl Transfer {
     fn to_json(&self, now: Now) -> Json {
         let TransferRequest { origin, command_key, file_type, url, username, password, file_size, target_file_name } =
             &self.request;
-        let mut record = json!({
-            "id": self.id,
-            "origin": origin.name(),
-            "key": command_key,
-            "type": file_type,
-            "url": url,
-            "username": username,
+        let mut record = json::object([
+            ("id", self.id.into()),
+            ("origin", origin.name().into()),
+            ("key", command_key.as_str().into()),
+            ("type", file_type.as_str().into()),
+            ("url", url.as_str().into()),
+            ("username", username.as_str().into()),
             // Needed again after a reboot; the state directory belongs to the agent alone.
-            "password": password.expose(),
-            "size": file_size,
-            "target": target_file_name,
-            "starts": self.attempts,
-            "interruptions": self.interruptions,
-            "began": self.began,
-            "moved": self.moved,
-        });
+            ("password", password.expose().into()),
+            ("size", (*file_size).into()),
+            ("target", target_file_name.as_str().into()),
+            ("starts", self.attempts.into()),
+            ("interruptions", self.interruptions.into()),
+            ("began", self.began.into()),
+            ("moved", self.moved.into()),
+        ]);
         if let Json::Object(record) = &mut record {
             self.timing.write(record, now);
             self.stage.write(record);
@@ -70,7 +74,8 @@ impl Transfer {
     }
 
     fn from_json(json: &Json, now: Now) -> Option<Transfer> {
-        let text = |name: &str| json.get(name).and_then(Json::as_str).unwrap_or_default().to_owned();
+        let text = |name: &str| json::text(json.get(name)).unwrap_or_default();
+        let number = |name: &str| json::number(json.get(name)).unwrap_or(0);
         let request = TransferRequest {
             origin: Origin::from_name(json.get("origin")?.as_str()?)?,
             command_key: text("key"),
@@ -78,16 +83,16 @@ impl Transfer {
             url: text("url"),
             username: text("username"),
             password: text("password").into(),
-            file_size: number(json, "size"),
+            file_size: number("size"),
             target_file_name: text("target"),
         };
         Some(Transfer {
-            id: u32::try_from(json.get("id")?.as_u64()?).ok()?,
+            id: json::number(json.get("id"))?,
             request,
             timing: Timing::read(json, now),
             stage: TransferStage::read(json)?,
-            attempts: number(json, "starts"),
-            interruptions: number(json, "interruptions"),
+            attempts: number("starts"),
+            interruptions: number("interruptions"),
             began: json.get("began").and_then(Json::as_i64),
             moved: json.get("moved").and_then(Json::as_u64),
         })
@@ -102,7 +107,8 @@ impl Timing {
                 record.extend(latest.map(|latest| ("latest".to_owned(), latest.to_json(now))));
             }
             Timing::Windows { remaining, failures, .. } => {
-                let window = |w: &Window| json!([w.start.to_json(now), w.end.to_json(now), w.max_retries]);
+                let window =
+                    |w: &Window| Json::Array(vec![w.start.to_json(now), w.end.to_json(now), w.max_retries.into()]);
                 record.insert("windows".into(), remaining.iter().map(window).collect());
                 record.insert("failures".into(), (*failures).into());
             }
@@ -112,13 +118,16 @@ impl Timing {
     fn read(json: &Json, now: Now) -> Timing {
         let moment = |json: &Json| Deadline::from_json(json, now);
         let window = |json: &Json| {
-            let max_retries = json.get(2).and_then(Json::as_u64).and_then(|n| u32::try_from(n).ok());
-            Some(Window { start: moment(json.get(0)?)?, end: moment(json.get(1)?)?, max_retries })
+            Some(Window {
+                start: moment(json.get(0)?)?,
+                end: moment(json.get(1)?)?,
+                max_retries: json::number(json.get(2)),
+            })
         };
         match json.get("windows").and_then(Json::as_array) {
             Some(windows) => Timing::Windows {
                 remaining: windows.iter().filter_map(window).collect(),
-                failures: number(json, "failures"),
+                failures: json::number(json.get("failures")).unwrap_or(0),
                 retry_at: None,
             },
             // A transfer whose time cannot be read is due at once, because it would otherwise stay for ever.
@@ -157,7 +166,7 @@ impl TransferStage {
 
     fn read(json: &Json) -> Option<TransferStage> {
         let before = || ApplyRecord {
-            version: json.get("version").and_then(Json::as_str).unwrap_or_default().to_owned(),
+            version: json::text(json.get("version")).unwrap_or_default(),
             reboots: json.get("reboots").and_then(Json::as_bool).unwrap_or(false),
         };
         Some(match json.get("stage")?.as_str()? {
@@ -185,16 +194,12 @@ impl TransferStage {
 
 /// Writes a failure for the journal.
 pub(in crate::cwmp) fn failure_to_json(failure: &Failure) -> Json {
-    json!([failure.code.number(), failure.text])
+    Json::Array(vec![failure.code.number().into(), failure.text.as_str().into()])
 }
 
 /// Reads a failure. An unreadable code still is a failure, and becomes 9002.
 pub(in crate::cwmp) fn failure_from_json(json: &Json) -> Failure {
-    let number = json.get(0).and_then(Json::as_u64).and_then(|number| u16::try_from(number).ok());
+    let number = json::number(json.get(0)).and_then(|number| u16::try_from(number).ok());
     let code = number.and_then(FaultCode::from_number).unwrap_or(FaultCode::InternalError);
     Failure::permanent(code, json.get(1).and_then(Json::as_str).unwrap_or_default())
-}
-
-fn number(json: &Json, name: &str) -> u32 {
-    json.get(name).and_then(Json::as_u64).and_then(|number| u32::try_from(number).ok()).unwrap_or(0)
 }
