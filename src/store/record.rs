@@ -97,8 +97,8 @@ pub(super) struct JournalContents {
 
 impl JournalContents {
     /// Reads a journal; returns `None` if its header is damaged.
-    pub(super) fn read(input: impl BufRead) -> Option<JournalContents> {
-        let mut reader = RecordReader { input, position: 0, chain: 0 };
+    pub(super) fn read(mut input: impl BufRead) -> Option<JournalContents> {
+        let mut reader = RecordReader { input: &mut input, position: 0, chain: 0 };
         let Ok(Some(first)) = reader.next(MAX_HEADER) else {
             return None;
         };
@@ -117,7 +117,7 @@ impl JournalContents {
     }
 
     /// Reads the records of both chains, of which each begins with `start`.
-    fn fill(&mut self, reader: &mut RecordReader<impl BufRead>, start: u32) -> Result<(), Damage> {
+    fn fill(&mut self, reader: &mut RecordReader<'_>, start: u32) -> Result<(), Damage> {
         loop {
             if self.length == self.appended {
                 reader.chain = start;
@@ -151,7 +151,7 @@ impl JournalContents {
         if io::copy(&mut (&mut input).take(self.appended), &mut io::sink()).ok() != Some(self.appended) {
             return records;
         }
-        let mut reader = RecordReader { input, position: self.appended, chain: start };
+        let mut reader = RecordReader { input: &mut input, position: self.appended, chain: start };
         while let Ok(Some(record)) = reader.next(MAX_RECORD) {
             records.push(record);
         }
@@ -160,13 +160,13 @@ impl JournalContents {
 }
 
 /// A reader of lines, which checks the chain.
-struct RecordReader<R> {
-    input: R,
+struct RecordReader<'r> {
+    input: &'r mut dyn BufRead,
     position: u64,
     chain: u32,
 }
 
-impl<R: BufRead> RecordReader<R> {
+impl RecordReader<'_> {
     /// Returns the next record, or `None` at the end of the file. `max` bounds the bytes read for it.
     fn next(&mut self, max: usize) -> Result<Option<String>, Damage> {
         let mut line = Vec::new();

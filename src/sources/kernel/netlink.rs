@@ -188,10 +188,11 @@ fn is_interrupted(answer: &[u8]) -> bool {
 }
 
 /// Returns the messages of one type, whose fixed part has `fixed` bytes.
-pub(super) fn messages(answer: &[u8], kind: u16, fixed: usize) -> impl Iterator<Item = Message<'_>> {
-    raw_messages(answer).filter(move |(found, ..)| *found == kind).filter_map(move |(_, _, body)| {
+pub(super) fn messages(answer: &[u8], kind: u16, fixed: usize) -> Box<dyn Iterator<Item = Message<'_>> + '_> {
+    // Boxed, since each of its callers would bring a copy of the loop.
+    Box::new(raw_messages(answer).filter(move |(found, ..)| *found == kind).filter_map(move |(_, _, body)| {
         Some(Message { fixed: body.get(..fixed)?, attributes: AttributeList(body.get(fixed.next_multiple_of(4)..)?) })
-    })
+    }))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The rows of tables: the questions for them, and the changes that the answers mean.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::ptr;
 
 use super::{Missing, Mode, RefreshWalk, Response, RowChanges, Scope};
@@ -119,7 +119,7 @@ impl<'t> RefreshWalk<'t> {
             conditions.push((&**field, texts, is_any));
         }
         let mut found = Vec::new();
-        let mut seen = BTreeSet::new();
+        let mut seen = HashSet::new();
         let mut add = |key: Cow<'t, str>, digest: u32, text: &dyn Fn(&str) -> Option<Cow<'t, str>>| {
             let meets = |(field, texts, is_any): &(&str, Vec<Cow<'_, str>>, bool)| {
                 let found = text(field).unwrap_or_default();
