@@ -85,14 +85,26 @@ pub(crate) fn push_escaped(pointer: &mut String, name: &str) {
 #[inline(always)]
 pub(crate) fn object<const N: usize>(mut members: [(&str, Json); N]) -> Json {
     // Not by `json!`, whose expansion is compiled anew for each member. Only this line is compiled for each number of members.
-    take_members(&mut members)
+    take_members(&mut members, |_| true)
 }
 
-fn take_members(members: &mut [(&str, Json)]) -> Json {
+/// Returns an object with these members, without those that are null, false or an empty list.
+#[inline(always)]
+pub(crate) fn short_object<const N: usize>(mut members: [(&str, Json); N]) -> Json {
+    take_members(&mut members, |value| match value {
+        Json::Null | Json::Bool(false) => false,
+        Json::Array(items) => !items.is_empty(),
+        _ => true,
+    })
+}
+
+fn take_members(members: &mut [(&str, Json)], is_kept: fn(&Json) -> bool) -> Json {
     // Not by `collect`, which sorts the members first.
     let mut object = Map::new();
     for (name, value) in members {
-        object.insert((*name).to_owned(), value.take());
+        if is_kept(value) {
+            object.insert((*name).to_owned(), value.take());
+        }
     }
     Json::Object(object)
 }

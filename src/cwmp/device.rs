@@ -49,6 +49,7 @@ use self::session_totals::record;
 use self::sources::SourceState;
 pub use self::sources::{SourceFailure, Sources};
 pub use self::state::{DeviceState, PublishedAddress, Reset};
+use self::state::{EncodedState, REPORTED, reported_from_json};
 pub use self::unfinished::{StagedFile, Unfinished};
 use crate::clock::Now;
 use crate::cwmp::diagnostics::Runs;
@@ -75,9 +76,8 @@ pub struct Device {
     actions: Actions,
     state: DeviceState,
     journal: Box<dyn JournalWriter>,
-    /// The state as the journal holds it, in JSON. A state that encodes to the same text is not written again, since
-    /// each write wears out the flash memory.
-    written: String,
+    /// The state as the journal holds it.
+    written: EncodedState,
     /// The counts of sessions as the journal holds them.
     written_totals: SessionTotals,
     /// The numbers of the factory state that the journal does not hold yet; the next record does.
@@ -103,8 +103,8 @@ pub struct Device {
 #[derive(Default)]
 struct Stored {
     state: DeviceState,
-    /// The text of `state`.
-    written: String,
+    /// The texts of `state`.
+    written: EncodedState,
     totals: SessionTotals,
     unfinished: Unfinished,
     runs: Runs,
@@ -113,8 +113,16 @@ struct Stored {
 impl Stored {
     fn apply(&mut self, mut record: serde_json::Map<String, Json>, now: Now) {
         if let Some(stored) = record.remove("state") {
+            let reported = std::mem::take(&mut self.state.reported);
             self.state = DeviceState::from_json(&stored, now);
-            self.written = stored.to_string();
+            if stored.get(REPORTED).is_none() {
+                self.state.reported = reported;
+            }
+            self.written.state = stored.to_string();
+        }
+        if let Some(stored) = record.get(REPORTED) {
+            self.state.reported = reported_from_json(stored);
+            self.written.reported = stored.to_string();
         }
         if let Some(stored) = record.get("sessions") {
             self.totals = SessionTotals::from_json(stored);
@@ -327,7 +335,7 @@ impl Device {
     /// which cost about 30 kB on MIPS.
     fn commit(&mut self, changes: &[Change], mut state: DeviceState, now: Now) -> Result<(), JournalError> {
         let encoded = state.encode(now);
-        let unwritten = (encoded != self.written).then_some(encoded.as_str());
+        let unwritten = encoded.unwritten(&self.written);
         // R218: the ACS learns the numbers of the factory state in its next session, before whose end this is stored.
         let with_numbers;
         let changes = match self.unstored.is_empty() {
@@ -338,7 +346,7 @@ impl Device {
             }
         };
         let tests = self.unwritten_tests();
-        if !changes.is_empty() || unwritten.is_some() || tests.is_some() || self.work_is_urgent {
+        if !changes.is_empty() || unwritten != [None; 2] || tests.is_some() || self.work_is_urgent {
             let shrinks = changes.iter().all(|change| matches!(change, Change::Delete(_) | Change::LastNumber(..)));
             let record = record(changes, unwritten, self.unwritten_totals(), self.unwritten_work(), tests);
             self.check_stop()?;

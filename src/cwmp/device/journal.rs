@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
+use super::state::{EncodedState, REPORTED};
 use super::{Device, DeviceState, Reset, Unfinished};
 
 /// The size in bytes at which a record of a snapshot ends.
@@ -69,8 +70,8 @@ impl Device {
         text.push_str(if text.is_empty() { "{\"tree\":[]" } else { "]" });
         // The state comes last: where damage cuts the snapshot off, the identity is missing as well, and 0 BOOTSTRAP tells
         // the ACS of the loss (R137).
-        let (state, totals) = (self.state.to_json(), self.state.totals.to_json());
-        let _ = write!(text, ",\"state\":{state},\"sessions\":{totals}");
+        let (EncodedState { state, reported }, totals) = (self.state.encoded(), self.state.totals.to_json());
+        let _ = write!(text, ",\"state\":{state},\"{REPORTED}\":{reported},\"sessions\":{totals}");
         if self.unfinished != Unfinished::default() {
             let _ = write!(text, ",\"device\":{}", self.unfinished.to_json());
         }
@@ -84,7 +85,7 @@ impl Device {
 
     /// Notes that the journal now holds the result of [`snapshot`](Device::snapshot).
     pub fn rewritten(&mut self) {
-        self.written = self.state.to_json().to_string();
+        self.written = self.state.encoded();
         self.totals_written();
         self.written_work.clone_from(&self.unfinished);
         self.runs.written();
@@ -99,5 +100,30 @@ impl Device {
         state.boot_id.clone_from(&self.state.boot_id);
         state.reset = Reset::Begun;
         format!("{{\"state\":{}}}", state.to_json())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cwmp::event::{Event, EventCode};
+    use crate::cwmp::testing::{NOW, device};
+
+    #[test]
+    fn a_record_has_the_digests_only_after_a_change() {
+        let (mut written, journal) = device(&[]);
+        written.state_mut().reported.insert("Device.A".into(), 7);
+        written.save(NOW).expect("stored");
+        let with_digests = journal.records().pop().expect("a record");
+        assert!(with_digests.contains("\"told\":{\"Device.A\":7"), "{with_digests}");
+        written.state_mut().events.raise(Event::new(EventCode::Periodic));
+        written.save(NOW).expect("stored");
+        let without = journal.records().pop().expect("a record");
+        assert!(without.contains("PERIODIC") && !without.contains("told"), "{without}");
+        // The journal, its rewritten form, and that of an earlier version.
+        let earlier = "{\"state\":{\"bootId\":\"b\",\"told\":{\"Device.A\":7}}}".to_owned();
+        for records in [journal.records(), written.snapshot(), vec![earlier]] {
+            let (restored, _) = device(&records);
+            assert_eq!(restored.state().reported.get("Device.A"), Some(&7), "{records:?}");
+        }
     }
 }

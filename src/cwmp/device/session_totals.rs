@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value as Json;
 
+use super::state::REPORTED;
 use super::{Device, Growth, JournalError};
 use crate::clock::Now;
 use crate::model::change::Change;
@@ -66,7 +67,7 @@ impl Device {
         if totals.is_none() && work.is_none() {
             return Ok(());
         }
-        self.append(&record(&[], None, totals, work, None), Growth::No)?;
+        self.append(&record(&[], [None; 2], totals, work, None), Growth::No)?;
         self.totals_written();
         self.written_work.clone_from(&self.unfinished);
         Ok(())
@@ -82,11 +83,11 @@ impl Device {
     }
 }
 
-/// Formats a record of the journal from the changes, if any, the state, which is JSON already, the counts of sessions, the
-/// unfinished work and the diagnostic tests, which are JSON too, each if given.
+/// Formats a record of the journal from the changes, if any, both members of the state, which are JSON already, the counts of
+/// sessions, the unfinished work and the diagnostic tests, which are JSON too, each if given.
 pub(super) fn record(
     changes: &[Change],
-    state: Option<&str>,
+    [state, reported]: [Option<&str>; 2],
     totals: Option<SessionTotals>,
     work: Option<String>,
     tests: Option<String>,
@@ -97,6 +98,7 @@ pub(super) fn record(
     let members = [
         ("tree", list.as_deref()),
         ("state", state),
+        (REPORTED, reported),
         ("sessions", totals.as_deref()),
         ("device", work.as_deref()),
         ("tests", tests.as_deref()),

@@ -80,6 +80,32 @@ pub struct PublishedAddress {
     pub nat_detected: bool,
 }
 
+/// The name of the digests in the journals of all versions so far.
+pub(super) const REPORTED: &str = "told";
+
+/// The state as the journal holds it: two members of a record in JSON. The digests are most of its bytes, and few records change them.
+#[derive(Default)]
+pub(super) struct EncodedState {
+    /// The member `state`.
+    pub(super) state: String,
+    /// The member [`REPORTED`].
+    pub(super) reported: String,
+}
+
+impl EncodedState {
+    /// Returns both members, each if the journal does not hold it: each write wears out the flash memory.
+    pub(super) fn unwritten(&self, written: &EncodedState) -> [Option<&str>; 2] {
+        [(&self.state, &written.state), (&self.reported, &written.reported)]
+            .map(|(new, old)| (new != old).then_some(new.as_str()))
+    }
+}
+
+/// Reads [`DeviceState::reported`]. Malformed members are left out.
+pub(super) fn reported_from_json(json: &Json) -> BTreeMap<String, u32> {
+    let members = json.as_object().into_iter().flatten();
+    members.filter_map(|(name, digest)| Some((name.clone(), json::number(Some(digest))?))).collect()
+}
+
 /// The progress of a factory reset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reset {
@@ -206,7 +232,7 @@ impl DeviceState {
 
     /// Encodes the state for the journal. A queue is encoded anew only after a change: the remaining seconds in it would
     /// otherwise make each encoding differ, and each record would hold the whole state.
-    pub(super) fn encode(&mut self, now: Now) -> String {
+    pub(super) fn encode(&mut self, now: Now) -> EncodedState {
         if self.scheduled_informs.is_unsaved() {
             self.scheduled_informs_json = self.scheduled_informs.to_json(now);
             self.scheduled_informs.saved(now);
@@ -214,14 +240,20 @@ impl DeviceState {
         if self.transfers.is_unsaved() {
             self.transfers.save(now);
         }
-        self.to_json().to_string()
+        self.encoded()
     }
 
-    /// Encodes the state as the journal holds it. The names of the members are part of the file format and must stay.
-    pub(super) fn to_json(&self) -> Json {
+    /// Returns the state as the journal holds it, with the queues as they were encoded last.
+    pub(super) fn encoded(&self) -> EncodedState {
         let reported = self.reported.iter().map(|(name, digest)| (name.clone(), (*digest).into()));
+        EncodedState { state: self.to_json().to_string(), reported: Json::Object(reported.collect()).to_string() }
+    }
+
+    /// Encodes the member `state` of a record, which is written often: a member that is missing has its initial value. The names of the
+    /// members are part of the file format and must stay.
+    pub(super) fn to_json(&self) -> Json {
         let last_udp_request = self.last_udp_request.map(|(timestamp, id)| vec![timestamp, id]);
-        let mut json = json::object([
+        json::short_object([
             ("identity", self.identity.as_deref().into()),
             ("acsUrl", self.acs_url.as_deref().into()),
             ("bootId", self.boot_id.as_str().into()),
@@ -235,24 +267,14 @@ impl DeviceState {
             ("reboot", self.reboot.into()),
             ("scheduledRebootDone", self.scheduled_reboot_done.into()),
             ("factoryReset", self.reset.name().into()),
-            ("told", Json::Object(reported.collect())), // the name in the journals of all versions so far
             ("udpAddress", self.udp_address.address.as_str().into()),
             ("natDetected", self.udp_address.nat_detected.into()),
             ("lastUdpRequest", last_udp_request.into()),
-        ]);
-        if !self.jabber_id.is_empty() {
-            json["jabberId"] = self.jabber_id.as_str().into();
-        }
-        if self.discovered != Discovered::default() {
-            json["dhcp"] = self.discovered.to_json();
-        }
-        if !self.lightweight.is_empty() {
-            json["lightweight"] = json::list_of_texts(&mut self.lightweight.iter());
-        }
-        if let Some(units) = self.units.to_json() {
-            json["units"] = units;
-        }
-        json
+            ("jabberId", Some(self.jabber_id.as_str()).filter(|id| !id.is_empty()).into()),
+            ("dhcp", (self.discovered != Discovered::default()).then(|| self.discovered.to_json()).into()),
+            ("lightweight", json::list_of_texts(&mut self.lightweight.iter())),
+            ("units", self.units.to_json().into()),
+        ])
     }
 
     /// Decodes the state. A member that is missing or malformed gets its initial value, so that a journal of an older
@@ -261,7 +283,6 @@ impl DeviceState {
         let text = |name: &str| json::text(json.get(name));
         let number = |name: &str| json::number(json.get(name)).unwrap_or(0);
         let flag = |name: &str| json.get(name).and_then(Json::as_bool).unwrap_or(false);
-        let reported = json.get("told").and_then(Json::as_object).into_iter().flatten();
         let scheduled_informs_json = json.get("informs").cloned().unwrap_or_default();
         DeviceState {
             identity: text("identity"),
@@ -279,7 +300,8 @@ impl DeviceState {
             reboot: flag("reboot"),
             scheduled_reboot_done: json.get("scheduledRebootDone").and_then(Json::as_i64),
             reset: text("factoryReset").map_or(Reset::None, |name| Reset::from_name(&name)),
-            reported: reported.filter_map(|(name, sum)| Some((name.clone(), json::number(Some(sum))?))).collect(),
+            // Journals of earlier versions have the member here.
+            reported: json.get(REPORTED).map(reported_from_json).unwrap_or_default(),
             udp_address: PublishedAddress {
                 address: text("udpAddress").unwrap_or_default(),
                 nat_detected: flag("natDetected"),
