@@ -222,7 +222,7 @@ impl<'a> SchemaBuilder<'a> {
         };
         // The member `type` alone tells a parameter from an object.
         if object.get("type").is_some() {
-            return Ok(self.parameter(&object.collected(), scope, tables));
+            return Ok(self.parameter(object, scope, tables));
         }
         let node = self.node;
         self.nodes[node as usize].is_omitted = self.omit(object);

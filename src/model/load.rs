@@ -71,20 +71,25 @@ fn load_noting(
     is_there: &dyn Fn(&str) -> bool,
 ) -> Option<Loaded> {
     let files = location.files;
-    let read = files.iter().enumerate().map(|(number, file)| location.note(read(file, number, location)));
-    // First all files are read, so that a syntax error in each of them is reported.
-    let tapes: Vec<Option<Tape<'_>>> = read.collect();
-    let tapes: Vec<Tape<'_>> = tapes.into_iter().collect::<Option<_>>()?;
-    let (mut top, mut removed) = (Object::empty(), Removed::default());
-    for tape in &tapes {
-        let Raw::Object(object) = tape.root() else { unreachable!("`read` returns objects only") };
-        top.overlay(&object, &mut removed);
+    let (mut whole, mut removed) = (None, Removed::default());
+    let mut is_read = true;
+    for (number, file) in files.iter().enumerate() {
+        // All files are read, so that a syntax error in each of them is reported.
+        let Some(tape) = location.note(read(file, number, location)) else {
+            is_read = false;
+            continue;
+        };
+        whole = Some(match whole {
+            Some(below) => Tape::overlaid(&below, &tape, &mut removed),
+            None => tape,
+        });
     }
+    let whole = whole.filter(|_| is_read)?;
+    let Raw::Object(top) = whole.root() else { unreachable!("`read` returns objects only") };
     let (name, root, actions, reloads) = top_level(&top, location)?;
     // The cache is dropped with this function: at run time a pattern is compiled when a value is set, which is rare.
     let patterns = PatternCache::default();
-    let objects = tapes.iter().map(Tape::objects).sum();
-    let builder = SchemaBuilder::new(location.child(name), objects, &patterns, is_there, &reloads, &removed);
+    let builder = SchemaBuilder::new(location.child(name), whole.objects(), &patterns, is_there, &reloads, &removed);
     let (schema, warnings) = location.note(builder.build(name, &root))?;
     let schema = Rc::new(schema);
     let mut tree = Tree::new(Rc::clone(&schema));

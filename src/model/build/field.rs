@@ -49,7 +49,7 @@ impl<'a> SchemaBuilder<'a> {
                 let mapping = self.sources.mapping(Mapping::default());
                 Ok(Field { source, excerpt: Excerpt::Name(name.into()), mapping })
             }
-            Raw::Object(source) => self.field_object(&source.collected(), spec),
+            Raw::Object(source) => self.field_object(source, spec),
             other => {
                 let reason = format!("the name of a field or an object is needed, not {}", other.json_type());
                 Err(self.error(file, "", reason))

@@ -1,10 +1,11 @@
-//! The tape: one data-model file as a vector of tokens. The word is that of simdjson.
+//! The tape: data-model files as a vector of tokens. The word is that of simdjson.
 
 use std::fmt;
+use std::ops::Range;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::{List, Members, Number, Object, Raw};
+use super::{List, Number, Object, Raw};
 use crate::json::{push_escaped, syntax_error};
 use crate::mistake::Mistakes;
 
@@ -16,63 +17,55 @@ pub(crate) const MMAP_THRESHOLD: usize = 132 << 10;
 /// [`MMAP_THRESHOLD`]; room for too few would copy the vector.
 const BYTES_PER_TOKEN: usize = 8;
 
-/// The tokens of the values of one file, of which a list or an object is followed by the tokens of its content.
+/// The tokens of the values of files, of which a list or an object is followed by the tokens of its content.
 #[derive(Debug)]
 pub(crate) struct Tape<'f> {
-    /// The number of the file among those that overlay each other.
-    file: usize,
-    text: &'f str,
-    /// The texts that have escapes in the file, unescaped. All others are borrowed from it.
-    unescaped: String,
-    tokens: Vec<Token>,
+    /// The texts by the numbers of the files.
+    pub(super) texts: Vec<&'f str>,
+    /// The texts that have escapes in their file, unescaped. All others are borrowed from it.
+    pub(super) unescaped: String,
+    pub(super) tokens: Vec<Token>,
 }
 
-/// A value, or the name of a member, in twelve bytes. Positions are those in the text, or among the tokens, of a file of
-/// less than 4 GiB.
+/// A value, or the name of a member, in twelve bytes. Positions are those in the text of a file of less than 4 GiB. `length` of a
+/// list or an object is the number of the tokens of its content, so that they can be copied to any place.
 #[derive(Clone, Copy, Debug)]
-enum Token {
+pub(super) enum Token {
     Null,
     Boolean(bool),
     // Two halves: one field of 64 bits would align the token to sixteen bytes.
-    Integer {
-        negative: bool,
-        high: u32,
-        low: u32,
-    },
+    Integer { negative: bool, high: u32, low: u32 },
     Fraction,
-    Text {
-        start: u32,
-        length: u32,
-    },
-    Unescaped {
-        start: u32,
-        length: u32,
-    },
-    /// `end` is the number of the first token after the list.
-    List {
-        end: u32,
-    },
-    Object {
-        end: u32,
-    },
+    Text { file: u16, start: u32, length: u32 },
+    Unescaped { start: u32, length: u32 },
+    List { length: u32 },
+    Object { file: u16, length: u32 },
 }
 
 impl<'f> Tape<'f> {
     /// Reads a file; `file` is its number among those that overlay each other. Returns the reason if the text is not JSON.
     pub(crate) fn read(text: &'f str, file: usize) -> Result<Tape<'f>, String> {
+        let Ok(number) = u16::try_from(file) else { return Err("is one file too many".into()) };
         if u32::try_from(text.len()).is_err() {
             return Err("is larger than 4 GiB".into());
         }
-        // At least as much as the allocator maps with pages of its own, so that the heap keeps no hole of a tape.
-        let room = (text.len() / BYTES_PER_TOKEN).max(MMAP_THRESHOLD / size_of::<Token>());
-        let mut tape = Tape { file, text, unescaped: String::new(), tokens: Vec::with_capacity(room) };
+        let mut texts = vec![""; file];
+        texts.push(text);
+        let mut tape = Tape::with_room(texts, text.len() / BYTES_PER_TOKEN);
         let mut json = serde_json::Deserializer::from_str(text);
-        let read = TapeWriter(&mut tape).deserialize(&mut json);
+        let read = TapeWriter { tape: &mut tape, text, file: number }.deserialize(&mut json);
         // The end rejects a second value after the first.
         match read.and_then(|()| json.end()) {
             Ok(()) => Ok(tape),
             Err(error) => Err(format!("not JSON: {}", syntax_error(&error))),
         }
+    }
+
+    /// Returns an empty tape with room for this number of tokens.
+    pub(super) fn with_room(texts: Vec<&'f str>, room: usize) -> Tape<'f> {
+        // At least as much as the allocator maps with pages of its own, so that the heap keeps no hole of a tape.
+        let tokens = Vec::with_capacity(room.max(MMAP_THRESHOLD / size_of::<Token>()));
+        Tape { texts, unescaped: String::new(), tokens }
     }
 
     /// Returns the value that is the whole file.
@@ -85,7 +78,7 @@ impl<'f> Tape<'f> {
         self.tokens.iter().filter(|token| matches!(token, Token::Object { .. })).count()
     }
 
-    fn value(&self, at: u32) -> Raw<'_> {
+    pub(super) fn value(&self, at: u32) -> Raw<'_> {
         match self.tokens[at as usize] {
             Token::Null => Raw::Null,
             Token::Boolean(flag) => Raw::Boolean(flag),
@@ -95,20 +88,34 @@ impl<'f> Tape<'f> {
             }
             Token::Fraction => Raw::Number(Number::Fraction),
             Token::Text { .. } | Token::Unescaped { .. } => Raw::Text(self.text(at)),
-            Token::List { end } => Raw::List(List(Span { tape: self, at: at + 1, end })),
-            Token::Object { end } => {
-                let members = Members::Read(Span { tape: self, at: at + 1, end });
-                Raw::Object(Object { file: self.file, members })
-            }
+            Token::List { .. } => Raw::List(List(self.content(at))),
+            Token::Object { file, .. } => Raw::Object(Object { file: file.into(), members: self.content(at) }),
         }
     }
 
+    /// Returns the tokens in a list or an object.
+    pub(super) fn content(&self, at: u32) -> Span<'_> {
+        Span { tape: self, at: at + 1, end: self.end_of(at) }
+    }
+
     /// Returns the text of a token; empty for a token that is none.
-    fn text(&self, at: u32) -> &str {
+    pub(super) fn text(&self, at: u32) -> &str {
+        let (text, range) = self.place(at);
+        &text[range]
+    }
+
+    /// Returns true if this is the text of a token. The lengths of most names differ.
+    fn is_text(&self, at: u32, wanted: &str) -> bool {
+        let (text, range) = self.place(at);
+        range.len() == wanted.len() && &text.as_bytes()[range] == wanted.as_bytes()
+    }
+
+    fn place(&self, at: u32) -> (&str, Range<usize>) {
+        let range = |start: u32, length: u32| start as usize..start as usize + length as usize;
         match self.tokens[at as usize] {
-            Token::Text { start, length } => &self.text[start as usize..][..length as usize],
-            Token::Unescaped { start, length } => &self.unescaped[start as usize..][..length as usize],
-            _ => "",
+            Token::Text { file, start, length } => (self.texts[usize::from(file)], range(start, length)),
+            Token::Unescaped { start, length } => (&self.unescaped, range(start, length)),
+            _ => ("", 0..0),
         }
     }
 
@@ -120,13 +127,9 @@ impl<'f> Tape<'f> {
         // One list for all objects: the names of the members with their positions.
         let mut names: Vec<(&str, u32)> = Vec::new();
         for (object, token) in self.tokens.iter().enumerate() {
-            let Token::Object { end } = *token else { continue };
+            let Token::Object { .. } = token else { continue };
             names.clear();
-            let mut at = object as u32 + 1;
-            while at < end {
-                names.push((self.text(at), at));
-                at = self.end_of(at + 1);
-            }
+            names.extend(self.content(object as u32).names().map(|at| (self.text(at), at)));
             // Sorted, equal names are neighbours. An object may have thousands of members, each of which a search would
             // compare with all others.
             names.sort_unstable();
@@ -166,9 +169,9 @@ impl<'f> Tape<'f> {
     }
 
     /// Returns the number of the token after a value.
-    fn end_of(&self, at: u32) -> u32 {
+    pub(super) fn end_of(&self, at: u32) -> u32 {
         match self.tokens[at as usize] {
-            Token::List { end } | Token::Object { end } => end,
+            Token::List { length } | Token::Object { length, .. } => at + 1 + length,
             _ => at + 1,
         }
     }
@@ -193,16 +196,26 @@ impl<'t> Span<'t> {
         })
     }
 
-    /// Returns the first member of this name, and skips the values of the others.
-    pub(super) fn find(self, name: &str) -> Option<Raw<'t>> {
+    /// Returns the numbers of the names in an object; the value of a name is the token after it.
+    pub(super) fn names(self) -> impl Iterator<Item = u32> + use<'t> {
         let mut at = self.at;
-        while at < self.end {
-            if self.tape.text(at) == name {
-                return Some(self.tape.value(at + 1));
-            }
-            at = self.tape.end_of(at + 1);
-        }
-        None
+        std::iter::from_fn(move || {
+            let name = at;
+            (name < self.end).then(|| {
+                at = self.tape.end_of(name + 1);
+                name
+            })
+        })
+    }
+
+    /// Returns the number of the value of the first member of this name.
+    pub(super) fn position(self, name: &str) -> Option<u32> {
+        Some(self.names().find(|at| self.tape.is_text(*at, name))? + 1)
+    }
+
+    /// Returns the first member of this name.
+    pub(super) fn find(self, name: &str) -> Option<Raw<'t>> {
+        self.position(name).map(|at| self.tape.value(at))
     }
 
     /// Returns the next member of an object with its name.
@@ -216,26 +229,36 @@ impl<'t> Span<'t> {
 }
 
 /// Writes the tokens of one value at the end of a tape, as serde visits it.
-struct TapeWriter<'w, 'f>(&'w mut Tape<'f>);
+struct TapeWriter<'w, 'f> {
+    tape: &'w mut Tape<'f>,
+    text: &'f str,
+    /// The number of the file.
+    file: u16,
+}
 
-impl TapeWriter<'_, '_> {
-    /// Writes the token of a list or an object, then its content by `inside`, and then the end into the token.
+impl<'f> TapeWriter<'_, 'f> {
+    /// Returns a writer for a value in the present one.
+    fn inner(&mut self) -> TapeWriter<'_, 'f> {
+        TapeWriter { tape: self.tape, ..*self }
+    }
+
+    /// Writes the token of a list or an object, then its content by `inside`, and then the length into the token.
     fn enclose<E>(
         self,
         token: impl Fn(u32) -> Token,
         inside: impl FnOnce(&mut Self) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut writer = self;
-        let at = writer.0.tokens.len();
-        // The end is known only after the content; until then the token holds 0.
-        writer.0.tokens.push(token(0));
+        let at = writer.tape.tokens.len();
+        // The length is known only after the content; until then the token holds 0.
+        writer.tape.tokens.push(token(0));
         inside(&mut writer)?;
-        writer.0.tokens[at] = token(writer.0.tokens.len() as u32);
+        writer.tape.tokens[at] = token((writer.tape.tokens.len() - at - 1) as u32);
         Ok(())
     }
 
     fn integer(self, negative: bool, magnitude: u64) {
-        self.0.tokens.push(Token::Integer { negative, high: (magnitude >> 32) as u32, low: magnitude as u32 });
+        self.tape.tokens.push(Token::Integer { negative, high: (magnitude >> 32) as u32, low: magnitude as u32 });
     }
 }
 
@@ -255,12 +278,12 @@ impl<'de> Visitor<'de> for TapeWriter<'_, 'de> {
     }
 
     fn visit_unit<E>(self) -> Result<(), E> {
-        self.0.tokens.push(Token::Null);
+        self.tape.tokens.push(Token::Null);
         Ok(())
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<(), E> {
-        self.0.tokens.push(Token::Boolean(value));
+        self.tape.tokens.push(Token::Boolean(value));
         Ok(())
     }
 
@@ -276,42 +299,43 @@ impl<'de> Visitor<'de> for TapeWriter<'_, 'de> {
 
     // serde_json reads a whole number beyond 64 bits as a float, too: such a bound is rejected as a fraction is.
     fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        self.0.tokens.push(Token::Fraction);
+        self.tape.tokens.push(Token::Fraction);
         Ok(())
     }
 
     fn visit_borrowed_str<E>(self, value: &'de str) -> Result<(), E> {
         // serde_json lends a part of the text that it reads, so that the distance of the pointers is the position.
-        let start = value.as_ptr().addr() - self.0.text.as_ptr().addr();
-        self.0.tokens.push(Token::Text { start: start as u32, length: value.len() as u32 });
+        let start = value.as_ptr().addr() - self.text.as_ptr().addr();
+        self.tape.tokens.push(Token::Text { file: self.file, start: start as u32, length: value.len() as u32 });
         Ok(())
     }
 
     // Called for a text with escapes, which serde_json unescapes into a buffer that it uses again.
     fn visit_str<E>(self, value: &str) -> Result<(), E> {
-        let start = self.0.unescaped.len() as u32;
-        self.0.unescaped.push_str(value);
-        self.0.tokens.push(Token::Unescaped { start, length: value.len() as u32 });
+        let start = self.tape.unescaped.len() as u32;
+        self.tape.unescaped.push_str(value);
+        self.tape.tokens.push(Token::Unescaped { start, length: value.len() as u32 });
         Ok(())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         self.enclose(
-            |end| Token::List { end },
+            |length| Token::List { length },
             |writer| {
                 // The seed writes each item to the tape; its value is the unit.
-                while items.next_element_seed(TapeWriter(writer.0))?.is_some() {}
+                while items.next_element_seed(writer.inner())?.is_some() {}
                 Ok(())
             },
         )
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        let file = self.file;
         self.enclose(
-            |end| Token::Object { end },
+            |length| Token::Object { file, length },
             |writer| {
-                while members.next_key_seed(TapeWriter(writer.0))?.is_some() {
-                    members.next_value_seed(TapeWriter(writer.0))?;
+                while members.next_key_seed(writer.inner())?.is_some() {
+                    members.next_value_seed(writer.inner())?;
                 }
                 Ok(())
             },

@@ -64,6 +64,17 @@ fn of_several_files_the_last_that_says_something_wins() {
 }
 
 #[test]
+fn texts_with_escapes_outlast_overlays() {
+    let tree = layers(&[
+        r#"{ "Device": { "A": { "type": "string", "value": "\"1\"" }, "B": { "type": "string" }, "C": { "type": "string" } } }"#,
+        r#"{ "Device": { "B": "\"2\"", "\u0044": { "type": "string", "value": "\t4" } } }"#,
+        r#"{ "Device": { "C": "\"3\"", "B": { "\u0076alue": "\"5\"" } } }"#,
+    ])
+    .unwrap();
+    assert_eq!(values(&tree, "").unwrap(), ["Device.A=\"1\"", "Device.B=\"5\"", "Device.C=\"3\"", "Device.D=\t4"]);
+}
+
+#[test]
 fn null_removes_an_instance_an_object_a_parameter_or_a_member() {
     let base = r#"{ "Device": { "A": { "type": "int", "min": 1, "value": "1" }, "O": { "B": { "type": "int" } },
         "Gone": { "type": "string" }, "T": { "{i}": { "C": { "type": "int" } }, "1": {}, "2": { "C": "2" } } } }"#;
