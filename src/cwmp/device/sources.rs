@@ -243,7 +243,9 @@ impl Device {
         // A model in which the layers follow from the stack would go round in circles.
         answers.add(query.clone(), Response::failed("it depends on itself".to_owned()));
         self.gather(&stack::layers(), mode, answers, now);
-        let answer = Ok(Answer::Rows(stack::rows(&self.tree)));
+        let names = stack::names(&self.tree);
+        self.gather(&Wanted::values(names.clone()), mode, answers, now);
+        let answer = Ok(Answer::Rows(stack::rows(&self.tree, &names)));
         answers.replace(&query, Response { answer, took: Duration::ZERO });
     }
 

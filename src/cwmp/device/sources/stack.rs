@@ -27,27 +27,38 @@ pub(super) fn take_query(queries: &mut Vec<Query>) -> Option<Query> {
     Some(queries.remove(at))
 }
 
-/// Returns the part of the model from which the stack follows.
+/// Returns the interfaces from which the stack follows.
 pub(super) fn layers() -> Wanted {
-    Wanted::values(LAYERS.map(str::to_owned).into())
+    Wanted::instances(LAYERS.map(str::to_owned).into())
 }
 
-/// Returns a row for each interface and each one below it. The key is both paths.
-pub(super) fn rows(tree: &Tree) -> Vec<Row> {
-    let mut rows = Vec::new();
+/// Returns the names of the parameters from which the stack follows.
+pub(super) fn names(tree: &Tree) -> Vec<String> {
+    let mut names = Vec::new();
     for object in LAYERS {
         let Ok(path) = Path::parse(object) else { continue };
         // A model may lack the object.
         let _ = tree.visit_values(&path, &mut |parameter| {
-            let Some(higher) = parameter.name.strip_suffix(LOWER_LAYERS) else { return };
-            let lower = parameter.value().to_string();
-            for lower in lower.split(',').map(str::trim).filter(|lower| !lower.is_empty()) {
-                let mut row = Row::new(format!("{higher} {lower}"));
-                row.set("higher", higher);
-                row.set("lower", lower);
-                rows.push(row);
+            if parameter.name.ends_with(LOWER_LAYERS) {
+                names.push(parameter.name.to_owned());
             }
         });
+    }
+    names
+}
+
+/// Returns a row for each interface and each one below it. The key is both paths.
+pub(super) fn rows(tree: &Tree, names: &[String]) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for parameter in names.iter().filter_map(|name| tree.parameter(name).ok()) {
+        let Some(higher) = parameter.name.strip_suffix(LOWER_LAYERS) else { continue };
+        let lower = parameter.value().to_string();
+        for lower in lower.split(',').map(str::trim).filter(|lower| !lower.is_empty()) {
+            let mut row = Row::new(format!("{higher} {lower}"));
+            row.set("higher", higher);
+            row.set("lower", lower);
+            rows.push(row);
+        }
     }
     rows
 }
