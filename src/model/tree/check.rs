@@ -1,6 +1,7 @@
 //! Deciding on a change from outside: completely, before the tree is touched, so that a request is applied in whole or
 //! not at all (R164).
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::{Located, Parameter, Table, Tree};
@@ -114,10 +115,10 @@ impl Tree {
     }
 
     /// Returns a reference as a path from the root: a leading dot means relative to the root object (R174).
-    pub(super) fn absolute(&self, reference: &str) -> String {
+    pub(super) fn absolute<'r>(&self, reference: &'r str) -> Cow<'r, str> {
         match reference.strip_prefix('.') {
-            Some(relative) => format!("{}.{relative}", self.root_name()),
-            None => reference.to_owned(),
+            Some(relative) => format!("{}.{relative}", self.root_name()).into(),
+            None => reference.into(),
         }
     }
 
@@ -170,13 +171,17 @@ impl Tree {
 
     /// Returns the change that takes the references into `instance` out of a parameter; `None` if it holds none.
     pub(super) fn without_reference(&self, parameter: &Parameter<'_>, instance: &str) -> Option<Change> {
-        let text = parameter.stored().to_string();
+        let value = parameter.stored();
+        let text = value.as_str();
         if text.is_empty() {
             return None;
         }
-        // With the dot at its end, `T.1` does not match a reference to `T.12`.
-        let inside =
-            |item: &&str| format!("{}.", self.absolute(item.trim().trim_end_matches('.'))).starts_with(instance);
+        // The rest begins with a dot, or is empty: `T.1` does not match a reference to `T.12`.
+        let outer = instance.trim_end_matches('.');
+        let inside = |item: &&str| {
+            let path = self.absolute(item.trim().trim_end_matches('.'));
+            path.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
         let kept: Vec<&str> = text.split(',').filter(|item| !inside(item)).collect();
         if kept.len() == text.split(',').count() {
             return None;
