@@ -171,12 +171,6 @@ impl EnvelopeWriter {
         }
     }
 
-    /// Writes a text with its special characters escaped.
-    fn escaped_text(&mut self, text: &str) {
-        // Writing to a Vec cannot fail.
-        let _ = XmlEscaper(&mut self.out).write_str(text);
-    }
-
     /// Writes a value with its special characters escaped.
     fn escaped(&mut self, value: impl Display) {
         // Writing to a Vec cannot fail. Only the value's own Display could, and its text then ends there.
@@ -214,12 +208,17 @@ impl ArrayWriter<'_> {
         self.writer.element(self.member, content)
     }
 
-    /// Writes a ParameterValueStruct. A response has thousands of them, so that their tags are written in one piece.
+    /// Writes a ParameterValueStruct. A response has thousands of them, so that their tags are written in one piece. A name has no
+    /// special character: segments are names, numbers and aliases (R318).
     pub fn parameter_value(&mut self, name: &str, kind: &str, value: impl Display) {
         self.count += 1;
-        self.writer.raw(&["<ParameterValueStruct><Name>"]);
-        self.writer.escaped_text(name);
-        self.writer.raw(&["</Name><Value xsi:type=\"xsd:", schema_type(kind), "\">"]);
+        self.writer.raw(&[
+            "<ParameterValueStruct><Name>",
+            name,
+            "</Name><Value xsi:type=\"xsd:",
+            schema_type(kind),
+            "\">",
+        ]);
         self.writer.escaped(value);
         self.writer.raw(&["</Value></ParameterValueStruct>"]);
     }
@@ -227,10 +226,11 @@ impl ArrayWriter<'_> {
     /// Writes a ParameterInfoStruct, in one piece as well.
     pub fn parameter_info(&mut self, name: &str, writable: bool) {
         self.count += 1;
-        self.writer.raw(&["<ParameterInfoStruct><Name>"]);
-        self.writer.escaped_text(name);
         // acsrs accepts 0 and 1 only.
-        self.writer.raw(&["</Name><Writable>", if writable { "1" } else { "0" }, "</Writable></ParameterInfoStruct>"]);
+        let flag = if writable { "1" } else { "0" };
+        let parts =
+            ["<ParameterInfoStruct><Name>", name, "</Name><Writable>", flag, "</Writable></ParameterInfoStruct>"];
+        self.writer.raw(&parts);
     }
 
     /// Returns the number of members so far.
