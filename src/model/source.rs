@@ -165,6 +165,17 @@ impl Source {
         }
     }
 
+    /// Returns true if all rows of a table have their fields from the same part of the same answer.
+    pub(super) fn has_one_part(&self) -> bool {
+        let is_same_row = match &self.pick {
+            Pick::Only => true,
+            Pick::At(key) => key.is_constant(),
+            Pick::Row(_) => false,
+        };
+        let is_other_part = matches!(&self.location, Location::Ubus(call) if call.blanks().next().is_some());
+        is_same_row && !is_other_part && self.is_constant()
+    }
+
     /// Returns the UCI package whose sections are rows, and what tells anonymous ones apart.
     pub(super) fn sections(&self) -> Option<(String, Option<uci::Identity>)> {
         match &self.location {

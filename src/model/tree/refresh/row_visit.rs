@@ -13,9 +13,12 @@ use crate::model::source::{Answer, Blank, Excerpt, Location, Pick, Response, Row
 pub(super) struct Known<'t> {
     /// The answer, of a source whose query is the same for all rows.
     answer: Option<Result<Answered<'t>, Missing>>,
-    /// The part for the innermost row, with the number of its visit.
+    /// The part for the innermost row, with the number of its visit, or [`ALL_VISITS`].
     part: Option<(u32, Result<RowFields<'t>, Missing>)>,
 }
+
+/// The number for a part that is the same for all rows.
+const ALL_VISITS: u32 = u32::MAX;
 
 /// The part of an answer that has the fields.
 #[derive(Clone, Copy)]
@@ -67,10 +70,11 @@ impl<'t> RefreshWalk<'t> {
         let visit = self.above.last().map_or(0, |row| row.visit);
         let part = match self.known[id as usize].part {
             // A write of the same request may lead to another row.
-            Some((at, part)) if at == visit && self.writes.is_none() => part,
+            Some((at, part)) if (at == visit || at == ALL_VISITS) && self.writes.is_none() => part,
             _ => {
                 let part = self.find_row_fields(id);
-                self.known[id as usize].part = Some((visit, part));
+                let visits = if self.bindings.source(id).has_one_part() { ALL_VISITS } else { visit };
+                self.known[id as usize].part = Some((visits, part));
                 part
             }
         };
