@@ -40,7 +40,7 @@ pub enum Mode {
     Refresh,
     /// The values alone: no instance comes or goes, because the journal cannot store it.
     SameInstances,
-    /// All values, also those that the tree has, and the reasons where there is none.
+    /// All values, also those that the tree has, how they came about, and the reasons where there is none.
     Explain,
 }
 
@@ -62,9 +62,10 @@ pub struct Plan {
 pub struct Reading {
     /// The full name of the parameter.
     pub name: String,
-    /// The question that the value is from, in words; `None` if a placeholder of it could not be filled in.
+    /// The question that the value is from, in words; `None` if a placeholder of it could not be filled in, and for a value that
+    /// nobody explains.
     pub query: Option<String>,
-    /// The text of the device; `None` if the device has no such field.
+    /// The text of the device; `None` if the device has no such field, and for a value that nobody explains.
     pub text: Option<String>,
     /// The value, or the reason why the text is none, or why there was no answer.
     pub value: Result<Value, String>,

@@ -60,10 +60,13 @@ impl<'t> RefreshWalk<'t> {
                 (None, Err(reason))
             }
         };
-        if self.mode == Mode::Explain || value.is_err() || value.as_ref().ok() != held {
-            let answered = self.answer(field.source).ok();
+        let is_explained = self.mode == Mode::Explain || value.is_err();
+        if is_explained || value.as_ref().ok() != held {
+            // The first request has thousands of values, of which nobody asks how they came about.
+            let answered = if is_explained { self.answer(field.source).ok() } else { None };
             let query = answered.map(|(query, _)| query.target.to_string());
             let took = answered.map_or(Duration::ZERO, |(_, response)| response.took);
+            let text = text.filter(|_| is_explained);
             let reading = Reading { name: self.name.clone(), query, text, value, took };
             self.readings.get_or_insert_default().push(reading);
         }
