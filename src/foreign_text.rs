@@ -1,11 +1,23 @@
 //! Texts of other programs, such as the body of an error response, made fit for one line of the log or of a command.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write};
 
 /// The bytes of a foreign message that [`words_of`] reads.
 pub(crate) const MAX_EXCERPT: usize = 2048;
 /// The longest text of [`words_of`], in characters.
 const MAX_WORDS: usize = 200;
+
+/// Returns bytes as a text, in which those that are no UTF-8 become U+FFFD.
+pub(crate) fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    // The lossy function of std looks at each byte; nearly all texts are valid.
+    str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
+}
+
+/// Returns bytes as a text, as [`lossy`] does.
+pub(crate) fn owned_lossy(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
 
 /// Returns the text on one line of at most `max` characters: a run of white space and control characters becomes one
 /// space, invisible characters are left out, and a longer text is cut with an ellipsis.

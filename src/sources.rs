@@ -44,6 +44,7 @@ use rustix::fs::OFlags;
 
 use crate::clock::Clock;
 use crate::cwmp::device::{Obstacle, Prepared, Refusal, Sources, StagedFile};
+use crate::foreign_text::owned_lossy;
 use crate::model::reloads::Reload;
 use crate::model::source::{Answer, Query, Response, Target, Write};
 
@@ -271,9 +272,7 @@ fn read_text(path: &str) -> Result<String, String> {
     let read = file.and_then(|file| file.take(MAX_SIZE + 1).read_to_end(&mut bytes));
     match read {
         Ok(_) if bytes.len() as u64 > MAX_SIZE => Err(format!("longer than {} KiB", MAX_SIZE >> 10)),
-        Ok(_) => {
-            Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
-        }
+        Ok(_) => Ok(owned_lossy(bytes)),
         Err(error) => Err(error.to_string()),
     }
 }

@@ -9,6 +9,8 @@
 
 use std::borrow::Cow;
 
+use crate::foreign_text::lossy;
+
 /// The types of values.
 pub const ARRAY: u8 = 1;
 /// A list of named values.
@@ -153,7 +155,7 @@ impl<'a> Value<'a> {
     /// between them. `None` for a table, and for an array that has one.
     pub fn text(self) -> Option<Cow<'a, str>> {
         match self {
-            Value::Text(bytes) => Some(String::from_utf8_lossy(bytes)),
+            Value::Text(bytes) => Some(lossy(bytes)),
             Value::Whole(number) => Some(number.to_string().into()),
             Value::Boolean(flag) => Some(if flag { "true" } else { "false" }.into()),
             // A number of JSON, because std's own text of a double costs 10 kB of flash; infinity is none.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
+use crate::foreign_text::lossy;
 use crate::readiness::{PollFlags, wait};
 
 /// The length of a message header.
@@ -78,7 +79,7 @@ impl<'a> AttributeList<'a> {
     pub(super) fn text(self, wanted: u16) -> Option<String> {
         let bytes = self.get(wanted)?;
         let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-        Some(String::from_utf8_lossy(&bytes[..end]).into_owned())
+        Some(lossy(&bytes[..end]).into_owned())
     }
 }
 

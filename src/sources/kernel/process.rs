@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::Read;
 
+use crate::foreign_text::lossy;
 use crate::model::source::Row;
 
 /// The most processes; a table takes fewer still.
@@ -25,7 +26,7 @@ pub(super) fn rows() -> Result<Vec<Row>, String> {
 fn stat(pid: u32) -> Option<String> {
     let mut buffer = [0; 1024];
     let length = File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut buffer).ok()?;
-    Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
+    Some(lossy(&buffer[..length]).into_owned())
 }
 
 /// Reads the line of a process (proc(5)).

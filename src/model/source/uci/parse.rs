@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::{NAME, POSITION, TYPE, is_name, is_package, is_type};
+use crate::foreign_text::owned_lossy;
 use crate::model::source::query::Row;
 
 /// The most sections of a package, and the most options of a section. Real packages have some hundred sections; the limits
@@ -265,7 +266,7 @@ impl<'t> Parser<'t> {
 
     /// Reads a word as a text. Bytes that are no UTF-8 become U+FFFD.
     fn text(&mut self) -> Result<String, Reason> {
-        self.word().map(|word| String::from_utf8_lossy(&word).into_owned())
+        self.word().map(owned_lossy)
     }
 
     /// Reads a word; an empty one at the end of the command.
