@@ -160,6 +160,7 @@ const ROUTE: &[&str] = &[
     "gateway",
     "device",
     "metric",
+    "expires",
     "origin",
     "static",
     "section",

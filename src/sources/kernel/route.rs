@@ -17,6 +17,9 @@ const MAIN: u32 = 254;
 const UNICAST: u8 = 1;
 const CLONED: u32 = 0x200;
 
+/// The units of time in a second. Linux shows 100 to programs on every processor that the agent is built for.
+const TICKS: u32 = 100;
+
 /// The protocols that have made a route, by the numbers of the kernel.
 const BOOT: u8 = 3;
 const STATIC: u8 = 4;
@@ -77,6 +80,11 @@ fn row(fixed: &[u8], attributes: AttributeList<'_>, links: &[Link]) -> Option<Ro
     }
     row.set("device", device);
     row.set("metric", metric.to_string());
+    // `struct rta_cacheinfo` has 0 for a route without an end.
+    let expires = attributes.get(12).and_then(|info| u32_at(info, 8)).filter(|expires| *expires > 0);
+    if let Some(expires) = expires {
+        row.set("expires", (expires / TICKS).to_string());
+    }
     let origin = match (protocol, family) {
         (DHCP, INET) => "DHCPv4",
         (DHCP, _) => "DHCPv6",

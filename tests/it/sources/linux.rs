@@ -18,6 +18,7 @@ const ROUTER: &str = "ip link add wan type veth peer name isp; ip link set wan u
     ip link add lan1 address 02:00:00:00:00:0b type veth peer name pc; ip link set lan1 up; ip link set pc up; \
     ip link add br0 type bridge; ip link set lan1 master br0; ip link set br0 mtu 1400 up; \
     ip address add 192.168.77.1/25 dev br0; ip address add 2001:db8::1/64 dev br0 nodad; \
+    ip route add 2001:db8:7::/48 dev br0 expires 3600; \
     ip link add link wan name wan.7 type vlan id 7 || true; \
     until ip link show br0 | grep -q 'state UP'; do sleep 0.01; done; \
     for ip in ipv4 ipv6; do echo 3600000 >/proc/sys/net/$ip/neigh/br0/base_reachable_time_ms; done; \
@@ -93,6 +94,13 @@ fn interfaces_addresses_and_routes_are_those_of_the_kernel() {
         ("".into(), "7".into(), "true".into())
     );
     assert_eq!(value(&format!("{}.Name", route("Interface"))), "wan");
+    // A route of IPv6 may have an end.
+    let end = |destination: &str| {
+        let route = instance(&agent, "Device.Routing.Router.1.IPv6Forwarding.", "DestIPPrefix", destination);
+        value(&format!("{route}ExpirationTime"))
+    };
+    assert_eq!(end("2001:db8::/64"), "9999-12-31T23:59:59Z");
+    assert!(end("2001:db8:7::/48") < end("2001:db8::/64"));
     if emulator_lacks(NEIGHBOURS) {
         return;
     }
