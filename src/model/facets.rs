@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use regex_lite::Regex;
 
-use super::value::{Type, Value, ValueError};
+use super::value::{Type, Value, ValueError, WHITE_SPACE};
 
 /// The longest value in bytes where the model sets no bound: each value is stored in the journal and kept in memory, and
 /// one SetParameterValues may bring megabytes.
@@ -51,13 +51,13 @@ impl Facets {
 
     fn check_list(&self, kind: Type, text: &str, patterns: &PatternCache) -> Result<(), ValueError> {
         // The empty list has no item; `split` would yield one, which is no literal of a numeric type.
-        if text.trim().is_empty() {
+        if text.trim_matches(WHITE_SPACE).is_empty() {
             return Ok(());
         }
         let mut count = 0;
         for item in text.split(',') {
             count += 1;
-            let value = kind.parse(item.trim())?;
+            let value = kind.parse(item.trim_matches(WHITE_SPACE))?;
             self.check(kind, &value, patterns)?;
         }
         match self.max_items {
@@ -225,7 +225,8 @@ mod tests {
         for good in ["", "a", "a,b", "a, b"] {
             assert_eq!(parse(&facets, Type::String, good).map(|v| v.to_string()), Ok(good.to_owned())); // R328
         }
-        for wrong in ["a,c", "A", "a,B", "a b"] {
+        // The white space of XML alone surrounds an item.
+        for wrong in ["a,c", "A", "a,B", "a b", "\u{85}", "a,\u{a0}b"] {
             assert_eq!(parse(&facets, Type::String, wrong), Err(ValueError::NotInEnumeration), "{wrong}"); // R331
         }
         assert_eq!(parse(&facets, Type::String, "a,b,a"), Err(ValueError::TooManyItems(2)));

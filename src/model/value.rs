@@ -7,6 +7,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::date_time::DateTime;
 
+/// The white space of XML.
+pub(super) const WHITE_SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
+
 /// A CWMP data type (TR-106 A7, Appendix I).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Type {
@@ -88,7 +91,7 @@ impl Type {
     pub fn parse(self, text: &str) -> Result<Value, ValueError> {
         let literal = || ValueError::Literal(self);
         // XML Schema collapses white space in every type but `string`; a pretty-printed envelope has some around values.
-        let collapsed = text.trim_matches([' ', '\t', '\r', '\n']);
+        let collapsed = text.trim_matches(WHITE_SPACE);
         match self {
             // The one type whose white space is part of the value.
             Type::String => Ok(Value::Text(text.into())),
