@@ -101,18 +101,19 @@ fn item(package: &str, own: &Row, sections: &[Row]) -> Found {
         return made(find("dnsmasq", None), ("server", Form::List, address.to_owned()));
     }
     let Some(tag) = own.get("tag").and_then(|tag| tag.parse::<u8>().ok()) else { return Ok(None) };
-    let interface = own.get("interface");
+    // Without it, the first section of the type would have the item.
+    let Some(above) = own.get(if package == "network" { "interface" } else { "pool" }) else { return Ok(None) };
     if package == "network" && own.get("kind") == Some("requested") {
-        return made(find("interface", interface), ("reqopts", Form::Words, tag.to_string()));
+        return made(find("interface", Some(above)), ("reqopts", Form::Words, tag.to_string()));
     }
     let Some(value) = own.get("value") else { return Ok(None) };
     let bytes = bytes(value).ok_or_else(|| format!("`{value}` is not hexadecimal"))?;
     let unfit = || format!("option {tag} of DHCP cannot have this value");
     if package == "network" {
-        return made(find("interface", interface), sent(tag, value, &bytes).ok_or_else(unfit)?);
+        return made(find("interface", Some(above)), sent(tag, value, &bytes).ok_or_else(unfit)?);
     }
     let text = format!("{tag},{}", served(tag, &bytes).ok_or_else(unfit)?);
-    made(find("dhcp", own.get("pool")), ("dhcp_option", Form::List, text))
+    made(find("dhcp", Some(above)), ("dhcp_option", Form::List, text))
 }
 
 impl Item {

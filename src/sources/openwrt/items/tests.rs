@@ -46,6 +46,8 @@ fn the_list_of_a_pool_has_what_is_enabled_and_complete() {
         "the section is deleted"
     );
     assert!(changes("dhcp", &pool(with, &on), "").expect("no mistake").is_empty(), "the pool is deleted, too");
+    let lost = pool(items, &on).replace("pool 'lan'", "other 'lan'");
+    assert!(changes("dhcp", &pool(items, &off), &lost).expect("no mistake").is_empty(), "it belongs to no pool");
     assert!(changes("wireless", "", &pool(items, &on)).expect("no mistake").is_empty());
 }
 
