@@ -11,6 +11,7 @@
 //! clock.rs         the clock of the device, compared with that of the ACS
 //! stun.rs          the address and port that a NAT gives to a socket of the device (stun_query.rs asks)
 //! ports.rs         the ports for connection requests
+//! xmpp.rs          the XMPP connection of the running agent
 //! reachability.rs  a private address towards a public ACS
 //!     │
 //!     ▼
@@ -36,6 +37,7 @@ mod stun;
 mod stun_query;
 mod tcp;
 mod tls;
+mod xmpp;
 
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
@@ -68,6 +70,7 @@ pub fn run(config: &Config) -> ExitCode {
         let way = url.as_ref().map(|url| towards_acs(config, &state, url, &clock, &mut printer)).unwrap_or_default();
         stun::check(config, &state, url.as_ref(), &clock, &mut printer);
         ports::check(config, &state, &way, &mut printer);
+        printer.extend(xmpp::assess(state.status()).into_iter().collect());
     }
     printer.exit_code()
 }

@@ -11,7 +11,7 @@ use crate::connection_request::{OutcomeCounters, StunView};
 use crate::stun::ServerState;
 
 /// The text under construction.
-struct MetricsText(String);
+pub(super) struct MetricsText(String);
 
 impl MetricsText {
     /// Adds the two comment lines of a metric. A name that ends in `_total` is a counter, every other one a gauge.
@@ -27,14 +27,14 @@ impl MetricsText {
     }
 
     /// Adds a metric with one value, if it is known.
-    fn add(&mut self, name: &str, help: &str, value: Option<u64>) {
+    pub(super) fn add(&mut self, name: &str, help: &str, value: Option<u64>) {
         if let Some(value) = value {
             self.metric(name, help);
             self.sample(name, "", value);
         }
     }
 
-    fn requests(&mut self, transport: &str, counters: &OutcomeCounters) {
+    pub(super) fn requests(&mut self, transport: &str, counters: &OutcomeCounters) {
         for (outcome, count) in counters.all() {
             // The names are constants of letters, and need no escapes.
             let labels = format!("{{transport=\"{transport}\",outcome=\"{outcome}\"}}");
@@ -115,6 +115,7 @@ impl StatusView<'_> {
         text.metric("connection_requests_total", "Connection requests since the start of the agent, by their outcome.");
         text.requests("http", &listeners.state.http);
         text.requests("udp", &listeners.state.udp);
+        self.add_xmpp_to(text);
         let stun = listeners.stun.as_ref().and_then(StunView::status);
         if let Some(stun) = stun.filter(|stun| stun.server_state != ServerState::Unused) {
             let answers = stun.server_state == ServerState::Answers;

@@ -1,6 +1,7 @@
 //! The place of `xmpp.rs` in a build without the feature.
 
 use super::StatusView;
+use super::metrics::MetricsText;
 use super::rows::StatusRows;
 
 impl StatusView<'_> {
@@ -9,4 +10,6 @@ impl StatusView<'_> {
             match *state {}
         }
     }
+
+    pub(super) fn add_xmpp_to(&self, _: &mut MetricsText) {}
 }

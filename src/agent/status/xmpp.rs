@@ -3,6 +3,7 @@
 use serde_json::Value as Json;
 
 use super::listener_status::{address_json, outcomes_json, outcomes_text};
+use super::metrics::MetricsText;
 use super::rows::StatusRows;
 use super::{StatusView, format_span};
 use crate::json::object;
@@ -36,5 +37,12 @@ impl StatusView<'_> {
         if let Some(wait) = wait {
             rows.add_line("  next try", format!("in {}", format_span(wait)));
         }
+    }
+
+    /// Adds the requests and the state of the connection to the metrics, if one is configured.
+    pub(super) fn add_xmpp_to(&self, text: &mut MetricsText) {
+        let Some(state) = &self.status.xmpp else { return };
+        text.requests("xmpp", &self.status.listener_status.state.xmpp);
+        text.add("xmpp_connected", "1 if the XMPP connection is open.", Some(state.jabber_id.is_some().into()));
     }
 }

@@ -30,6 +30,38 @@ fn the_session_of_a_boot_follows_the_connection() {
     });
 }
 
+/// The metrics have the connection and its requests, and the doctor names the address or the reason for which there is none.
+#[test]
+fn metrics_and_doctor_tell_the_connection() {
+    let Some(mut prosody) = Prosody::start() else { return };
+    let acs = ManualAcs::start(AcsOptions::new());
+    let metrics = prosody.directory.path().join("cpe-agent.prom");
+    let agent = gateway(&acs.url(), prosody.port, prosody.directory.path())
+        .args(&["--ca-file", prosody.certificate.ca.to_str().expect("a path")])
+        .args(&["--metrics".as_ref(), metrics.as_os_str()])
+        .start();
+    acs.expect_events(&[BOOTSTRAP, BOOT]);
+    let await_metric = |line: &str| {
+        let end = Instant::now() + SOON * 2;
+        while !fs::read_to_string(&metrics).is_ok_and(|text| text.contains(line)) {
+            assert!(Instant::now() < end, "{line}: {:?}", fs::read_to_string(&metrics));
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+    };
+    await_metric("cpe_agent_xmpp_connected 1\n");
+    await_metric("cpe_agent_connection_requests_total{transport=\"xmpp\",outcome=\"accepted\"} 0\n");
+    let says = |words: &str| {
+        let told = agent.beside("doctor");
+        let told = String::from_utf8_lossy(&told.stdout).into_owned();
+        assert!(!cfg!(feature = "doctor") || told.contains(words), "{told}");
+    };
+    says(&format!("ok       XMPP           connection requests to {JABBER_ID}"));
+    prosody.stop();
+    await_status(&agent, "ServerNotPresent");
+    says("FAILED   XMPP           no connection (ServerNotPresent): ");
+    await_metric("cpe_agent_xmpp_connected 0\n");
+}
+
 /// A server that is silent, and one that is not there, do not keep the boot from the ACS.
 #[test]
 fn the_session_of_a_boot_does_not_wait_for_good() {
