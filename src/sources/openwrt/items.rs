@@ -191,8 +191,13 @@ pub(super) fn served_bytes(text: &str) -> Vec<u8> {
         return addresses.concat();
     }
     if let Ok(number) = text.parse::<u32>() {
-        let bytes = number.to_be_bytes();
-        return bytes[[3, 2, 0, 0][bytes.iter().rev().skip(1).filter(|byte| **byte > 0).count()]..].to_vec();
+        // dnsmasq sends a number in one, two or four bytes.
+        let leading = match number {
+            0..=0xff => 3,
+            0x100..=0xffff => 2,
+            _ => 0,
+        };
+        return number.to_be_bytes()[leading..].to_vec();
     }
     hex(text).filter(|_| text.contains(':')).unwrap_or_else(|| text.as_bytes().to_vec())
 }

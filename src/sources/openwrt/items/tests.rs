@@ -73,9 +73,13 @@ fn texts_of_dnsmasq_have_bytes() {
         assert_eq!(served(tag, bytes).as_deref(), Some(text));
         assert_eq!(served_bytes(text), bytes, "{text}");
     }
-    for (text, bytes) in
-        [("1500", &[5, 220][..]), ("70000", &[0, 1, 17, 112]), ("0", &[0]), ("a.example", b"a.example")]
-    {
+    for (text, bytes) in [
+        ("1500", &[5, 220][..]),
+        ("65536", &[0, 1, 0, 0]),
+        ("70000", &[0, 1, 17, 112]),
+        ("0", &[0]),
+        ("a.example", b"a.example"),
+    ] {
         assert_eq!(served_bytes(text), bytes, "{text}");
     }
 }
