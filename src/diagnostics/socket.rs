@@ -93,7 +93,8 @@ pub(crate) fn note_arrivals(socket: &OwnedFd) {
 /// No packet is there, or the kernel reports an error of an earlier one.
 pub(crate) fn receive(socket: &OwnedFd, buffer: &mut [u8], began: Instant) -> Result<(usize, Duration), Errno> {
     let mut parts = [IoSliceMut::new(buffer)];
-    let mut control = nix::cmsg_space!(TimeSpec);
+    // musl repeats the time with 64 bits where that of the kernel has 32, and counts both as cut off if one has no room.
+    let mut control = nix::cmsg_space!(TimeSpec, [i64; 2]);
     let message = recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::MSG_DONTWAIT)
         .map_err(|error| Errno::from_raw_os_error(error as i32))?;
     let elapsed = now().saturating_duration_since(began);
