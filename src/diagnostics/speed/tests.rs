@@ -210,6 +210,10 @@ fn each_failure_has_its_name() {
         let _ = stream.read(&mut [0]);
     };
     let closing = |mut stream: TcpStream| drop(read_head(&mut stream));
+    let cutting_off = |mut stream: TcpStream| {
+        read_head(&mut stream);
+        let _ = stream.read(&mut [0]);
+    };
     for (url, state) in [
         ("ftp://127.0.0.1/file".to_owned(), "Error_Other"),
         ("no URL".to_owned(), "Error_Other"),
@@ -234,7 +238,7 @@ fn each_failure_has_its_name() {
     assert_eq!(failure(&SpeedTest { connections: 4, ..download(&one_fails) }), "Error_NoResponse");
     let unread = server(silent);
     assert_eq!(failure(&upload(&unread, 100_000_000)), "Error_Timeout");
-    assert_eq!(failure(&upload(&server(closing), 100_000_000)), "Error_NoTransferComplete");
+    assert_eq!(failure(&upload(&server(cutting_off), 100_000_000)), "Error_NoTransferComplete");
     assert_eq!(failure(&upload(&status("200 OK"), 100_000_000)), "Error_NoTransferComplete");
     assert_eq!(failure(&upload(&status("302 Found\r\nLocation: /x"), 10)), "Error_NoTransferComplete");
     let missing = SocketOptions { devices: vec!["no-such-link".into()], ..SocketOptions::default() };
