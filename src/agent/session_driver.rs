@@ -68,7 +68,7 @@ impl Agent {
         for wake in self.inbox.take_listener_updates() {
             self.handle(wake);
         }
-        self.greet_anew(began);
+        self.reset_instance_mode(began);
         (self.session_wanted, self.acs_asked) = (false, false);
         self.schedule.notification.session_started();
         let reports = self.limited_reports();
@@ -107,7 +107,7 @@ impl Agent {
     }
 
     /// Resets what the last ACS has chosen for its own sessions, before `0 BOOTSTRAP`.
-    fn greet_anew(&mut self, now: Now) {
+    fn reset_instance_mode(&mut self, now: Now) {
         if self.device.state().events.contains(&EventCode::Bootstrap)
             && let Err(error) = self.device.reset_instance_mode(&self.config.factory_values, now)
         {
