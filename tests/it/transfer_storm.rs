@@ -272,7 +272,8 @@ impl Storm {
         self.acs.clear();
         self.agent.reboot();
         while silence < 15 {
-            assert!(Instant::now() < deadline, "never reported: {:?}", self.missing());
+            let files = self.files_left();
+            assert!(Instant::now() < deadline, "never reported: {:?}, {files} files left", self.missing());
             match self.acs.accept(Duration::from_millis(100)) {
                 Some(mut session) => {
                     if self.listen(&mut session, 0) {
@@ -280,14 +281,19 @@ impl Storm {
                     }
                 }
                 // An image waits for the device to go down, or there is nothing left.
-                None => silence = if self.missing().is_empty() { silence + 1 } else { 0 },
+                None => silence = if self.missing().is_empty() && files == 0 { silence + 1 } else { 0 },
             }
-            if !self.missing().is_empty() && self.is_going_down() {
+            if (files > 0 || !self.missing().is_empty()) && self.is_going_down() {
                 self.acs.clear();
                 self.agent.reboot();
             }
         }
         self.agent.kill9();
+    }
+
+    /// Returns the number of files that the agent keeps for its transfers.
+    fn files_left(&self) -> usize {
+        fs::read_dir(self.agent.state_dir().join("transfers")).map_or(0, Iterator::count)
     }
 
     fn is_going_down(&self) -> bool {
@@ -324,8 +330,7 @@ impl Storm {
         }
         println!("{} transfers, {done} done, {failed} interrupted", self.asked.len());
         assert!(rounds < ROUNDS || done > 0 && failed > 0, "a storm that meets nothing");
-        let left = fs::read_dir(self.agent.state_dir().join("transfers")).map_or(0, Iterator::count);
-        assert_eq!(left, 0, "files are left behind");
+        assert_eq!(self.files_left(), 0, "files are left behind");
     }
 }
 

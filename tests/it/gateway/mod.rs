@@ -24,7 +24,7 @@ use crate::support::agent::AgentBuilder;
 use crate::support::{Acs, AcsOptions, Session, get_parameter_values, get_rpc_methods};
 
 /// The limit for steps that take milliseconds, long enough for a busy machine.
-pub const SOON: Duration = Duration::from_secs(20);
+pub const SOON: Duration = Duration::from_secs(60);
 
 /// The user name that follows from the identity in the shipped models (R62).
 pub const USERNAME: &str = "00D09E-HomeGateway-0000000001";

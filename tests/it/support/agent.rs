@@ -21,9 +21,9 @@ use tempfile::TempDir;
 use super::port;
 
 /// The time that the agent may take to start.
-const START_LIMIT: Duration = Duration::from_secs(20);
+const START_LIMIT: Duration = Duration::from_secs(60);
 /// The time that the agent may take to stop on SIGTERM.
-const STOP_LIMIT: Duration = Duration::from_secs(10);
+const STOP_LIMIT: Duration = Duration::from_secs(30);
 
 /// The options with which the agent is started.
 #[derive(Clone)]

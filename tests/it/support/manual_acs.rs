@@ -33,7 +33,7 @@ use super::port;
 use super::rpc::{Rpc, get_parameter_values, set_parameter_values};
 
 /// The time that the agent may take for a response, or to begin a session that the test expects.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// The interval at which the listener is polled. Short, because a storm kills the agent some microseconds later.
 const POLL_INTERVAL: Duration = Duration::from_micros(200);
