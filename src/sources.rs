@@ -248,7 +248,11 @@ impl DeviceSources {
             #[cfg(feature = "source-builtin")]
             Target::BuiltIn { provider, argument } => {
                 // The forwarder of OpenWrt asks the servers of the device, if it has none of its own.
-                let asked = if provider == "dns_forwarder" { "resolver" } else { provider };
+                let asked = match provider.as_str() {
+                    "dns_forwarder" => "resolver",
+                    "port" => "link",
+                    other => other,
+                };
                 let rows = self.kernel.rows(asked, argument);
                 #[cfg(feature = "source-uci")]
                 let rows = rows.map(|rows| openwrt::complete(provider, rows, &mut self.configuration));

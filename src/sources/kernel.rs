@@ -7,7 +7,9 @@
 //! | `kernel/route.rs` | `route` |
 //! | `kernel/clock.rs` | `clock` |
 //! | `kernel/host.rs` | `host`, `host_address` |
+//! | `kernel/client_lease.rs` | `client_lease` |
 //! | `kernel/lease.rs` | `lease` |
+//! | `kernel/pppoe.rs` | `pppoe` |
 //! | `kernel/socket.rs` | `socket` |
 //! | `kernel/uplink.rs` | `uplink` |
 //! | `kernel/process.rs` | `process` |
@@ -21,11 +23,13 @@ use crate::model::source::Row;
 use crate::model::source::provider::LinkState;
 
 mod address;
+mod client_lease;
 mod clock;
 mod host;
 mod lease;
 mod link;
 mod netlink;
+mod pppoe;
 mod process;
 mod route;
 mod socket;
@@ -81,6 +85,7 @@ impl Kernel {
         let (links, leases) = (self.links.as_deref().unwrap_or_default(), self.leases.as_deref().unwrap_or_default());
         match provider {
             "address" => address::rows(links, dumps, wall),
+            "client_lease" => client_lease::rows(),
             "clock" => Ok(vec![clock::row(self.now)]),
             "conntrack" => Ok(vec![system::conntrack()]),
             "host" => host::rows(links, dumps, leases, &mut self.host_states, self.now),
@@ -91,6 +96,7 @@ impl Kernel {
             }
             "link" => Ok(link::rows(links)),
             "links" => Ok(vec![link::sum(links, argument)]),
+            "pppoe" => Ok(pppoe::rows()),
             "process" => process::rows(),
             "resolver" => system::resolvers(),
             "route" => route::rows(links, dumps),
@@ -139,7 +145,7 @@ pub(super) fn events(provider: &str) -> Option<(u32, &'static [&'static str])> {
         "host" | "host_address" => (NEIGHBOURS | LINKS | ADDRESSES, &lease::FILES),
         "lease" => (ADDRESSES, &lease::FILES),
         // The field `upstream` follows from the routes.
-        "link" => (LINKS | ROUTES, &[]),
+        "link" | "port" => (LINKS | ROUTES, &[]),
         "resolver" => (0, &system::RESOLVERS),
         "route" | "route6" => (ROUTES | LINKS, &[]),
         "uplink" => (LINKS | ADDRESSES | ROUTES, &system::RESOLVERS),
@@ -167,7 +173,7 @@ mod tests {
         for provider in PROVIDERS {
             let argument = if provider.shape == Shape::OneOf { "/" } else { "" };
             #[cfg(feature = "source-uci")]
-            if crate::sources::openwrt::has(provider.name) || provider.name == "dns_forwarder" {
+            if crate::sources::openwrt::has(provider.name) || ["dns_forwarder", "port"].contains(&provider.name) {
                 continue;
             }
             let rows = kernel.rows(provider.name, argument);

@@ -5,7 +5,7 @@ use crate::model::expression;
 use crate::model::raw::{Object, Raw};
 use crate::model::schema::Spec;
 use crate::model::source::uci::{POSITION, is_name};
-use crate::model::source::{Allowed, Excerpt, Field, Location, Pick, SourceId, Writing, WrittenTexts};
+use crate::model::source::{Allowed, Excerpt, Field, Location, Pick, SourceId, Writing, WrittenTexts, provider};
 use crate::model::value::Type;
 use crate::suggest::hint;
 
@@ -23,6 +23,11 @@ impl<'a> SchemaBuilder<'a> {
             (Location::Uci { package, .. }, set) => {
                 writing.sets = !matches!(set, Some(Raw::Boolean(false)));
                 writing.reload = Some(package.clone());
+            }
+            (Location::BuiltIn { provider, .. }, None) => {
+                let written = provider::written(provider.name);
+                writing.sets = written.is_some();
+                writing.reload = written.map(|(package, _)| package.into());
             }
             (_, None | Some(Raw::Boolean(false))) => {}
             (Location::File { .. }, Some(Raw::Text("write"))) => writing.sets = true,
@@ -111,11 +116,17 @@ impl<'a> SchemaBuilder<'a> {
         let is_forbidden = matches!(raw, Raw::Object(raw) if matches!(raw.get("set"), Some(Raw::Boolean(false))));
         let source = self.sources.source_of(field.source);
         let is_package = matches!(source.location, Location::Uci { .. });
+        let is_provided = |provider: &str, field: &str| {
+            provider::written(provider).is_some_and(|(_, fields)| fields.contains(&field))
+        };
         let is_option = |(id, excerpt): &(SourceId, Excerpt)| {
             let source = self.sources.source_of(*id);
-            matches!(source.location, Location::Uci { .. })
-                && source.writing.sets
-                && excerpt.name().is_some_and(is_name)
+            let is_field = |name| match &source.location {
+                Location::Uci { .. } => is_name(name),
+                Location::BuiltIn { provider, .. } => is_provided(provider.name, name),
+                _ => false,
+            };
+            source.writing.sets && excerpt.name().is_some_and(is_field)
         };
         let is_whole = match (&source.location, &field.excerpt) {
             (_, Excerpt::View(view, fields)) => fields[..view.written].iter().all(is_option),
@@ -124,6 +135,7 @@ impl<'a> SchemaBuilder<'a> {
                 matches!(source.pick, Pick::Row(_))
             }
             (Location::Uci { .. }, Excerpt::Name(option) | Excerpt::Item(option, _)) => is_name(option),
+            (Location::BuiltIn { provider, .. }, Excerpt::Name(name)) => is_provided(provider.name, name),
             (Location::Exec { .. }, Excerpt::Name(_)) => true,
             (Location::Ubus(_), Excerpt::Name(_)) => field.mapping.call.is_some(),
             (Location::File { rows: None, .. }, Excerpt::Text { line: None, word: None }) => true,

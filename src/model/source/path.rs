@@ -145,12 +145,18 @@ pub(in crate::model) fn text<'a>(value: Value<'a>, path: &[Step<&str>]) -> Optio
     (!texts.is_empty()).then(|| texts.join(" ").into())
 }
 
+/// Returns true for equal texts. The objects of the bus do not agree on the case of a MAC address.
+fn is_same(held: &str, text: &str) -> bool {
+    let is_mac = || held.len() == 17 && held.bytes().skip(2).step_by(3).all(|byte| byte == b':');
+    held == text || (held.eq_ignore_ascii_case(text) && is_mac())
+}
+
 /// Visits all values to which a path leads, where a step fits several elements. Its length bounds the recursion.
 pub(in crate::model) fn each<'a>(value: Value<'a>, path: &[Step<&str>], visit: &mut dyn FnMut(Value<'a>)) {
     let Some((step, rest)) = path.split_first() else { return visit(value) };
     let fits = |name: &[u8], element: Value<'_>| match step {
         Step::With(member, text) | Step::Each(Some((member, text))) => {
-            element.member(member).and_then(Value::text).as_deref() == Some(*text)
+            element.member(member).and_then(Value::text).is_some_and(|held| is_same(&held, text))
         }
         Step::Begin(begin) => name.starts_with(begin.as_bytes()),
         _ => true,
@@ -177,7 +183,7 @@ pub(in crate::model) fn find<'a>(value: Value<'a>, path: &[Step<&str>]) -> Optio
         (Step::Index(index), Value::Array(mut items)) => items.nth(*index)?.1,
         (Step::With(member, text), _) => {
             let fits = |(_, element): &(&[u8], Value<'_>)| {
-                element.member(member).and_then(Value::text).as_deref() == Some(*text)
+                element.member(member).and_then(Value::text).is_some_and(|held| is_same(&held, text))
             };
             value.elements()?.find(fits)?.1
         }
@@ -250,6 +256,11 @@ mod tests {
         }
         assert_eq!(at("dns*[1]").as_deref(), Some("1.1.1.1"));
         assert_eq!(at("dhcp*[1]"), None);
+        let station = nest(TABLE, "", &[text("mac", "02:00:00:00:00:AB"), text("name", "A")]);
+        let stations = Blob::new(&nest(ARRAY, "results", &[station])).unwrap();
+        let at = |path: &str| find(stations.root(), &parse(path).unwrap()).and_then(Value::text).is_some();
+        // Objects of the bus do not agree on the case.
+        assert!(at("results[mac=02:00:00:00:00:ab].name") && !at("results[name=a].mac"));
     }
 
     #[test]

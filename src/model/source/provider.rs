@@ -43,6 +43,7 @@ pub fn sections(provider: &str) -> Option<(&'static str, Identity)> {
         "dhcp_option" => ("network", "cpe_option", &["interface", "kind", "tag"]),
         "dns_forwarder" => ("dhcp", "cpe_forwarder", &["address"]),
         "pool_option" => ("dhcp", "cpe_option", &["pool", "tag"]),
+        "port" => ("network", "cpe_port", &["bridge", "port"]),
         "resolver" => ("network", "interface", &["dns"]),
         "route" => ("network", "route", &["interface", "target", "gateway"]),
         "route6" => ("network", "route6", &["interface", "target", "gateway"]),
@@ -51,6 +52,19 @@ pub fn sections(provider: &str) -> Option<(&'static str, Identity)> {
     };
     let options = options.iter().map(|option| (*option).to_owned()).collect();
     Some((package, Identity { section_type: section_type.to_owned(), options }))
+}
+
+/// Returns the UCI package that is changed when a field of a provider is set, and these fields; `None` for a provider that is
+/// read alone.
+pub fn written(provider: &str) -> Option<(&'static str, &'static [&'static str])> {
+    Some(match provider {
+        "bridge_port" => ("network", &["pvid"]),
+        "device" => ("network", &["ageing_time", "speed", "duplex"]),
+        "dhcp_server" => ("dhcp", &["enabled"]),
+        "network" => ("network", &["layer"]),
+        "radio" => ("wireless", &["dtim_period"]),
+        _ => return None,
+    })
 }
 
 /// The providers, in the order of their names.
@@ -74,8 +88,10 @@ pub const PROVIDERS: &[Provider] = &[
         ],
     },
     Provider { name: "bridge_port", shape: Shape::Rows, fields: &["pvid"] },
+    Provider { name: "client_lease", shape: Shape::Rows, fields: &["remaining"] },
     Provider { name: "clock", shape: Shape::One, fields: &["local_time", "zone", "synchronized", "status"] },
     Provider { name: "conntrack", shape: Shape::One, fields: &["tcp_timeout", "udp_timeout"] },
+    Provider { name: "device", shape: Shape::Rows, fields: &["ageing_time", "speed", "duplex"] },
     Provider { name: "devices", shape: Shape::One, fields: &["networks"] },
     Provider {
         name: "dhcp_option",
@@ -83,6 +99,7 @@ pub const PROVIDERS: &[Provider] = &[
         fields: &["interface", "kind", "tag", "value", "order", "section"],
     },
     Provider { name: "dhcp_pool", shape: Shape::Rows, fields: &["routers", "servers", "domain"] },
+    Provider { name: "dhcp_server", shape: Shape::One, fields: &["enabled"] },
     Provider {
         name: "dns_forwarder",
         shape: Shape::Rows,
@@ -112,11 +129,14 @@ pub const PROVIDERS: &[Provider] = &[
     Provider { name: "links", shape: Shape::OneOf, fields: COUNTERS },
     Provider { name: "network", shape: Shape::Rows, fields: &["name", "layer"] },
     Provider { name: "pool_option", shape: Shape::Rows, fields: &["pool", "tag", "value", "section"] },
+    Provider { name: "port", shape: Shape::Rows, fields: LINK },
+    Provider { name: "pppoe", shape: Shape::Rows, fields: &["session"] },
     Provider {
         name: "process",
         shape: Shape::Rows,
         fields: &["pid", "command", "size", "priority", "cpu_time", "state"],
     },
+    Provider { name: "radio", shape: Shape::Rows, fields: &["dtim_period"] },
     Provider {
         name: "resolver",
         shape: Shape::Rows,
@@ -181,6 +201,7 @@ const LINK: &[&str] = &[
     "layer",
     "lower",
     "master",
+    "section",
     "upstream",
     "ipv6",
     "vlan_id",

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::net::Ipv4Addr;
 
 use super::convert::boolean;
-use radio::{bandwidth, bandwidths, percent, percents, radio_status, standard, standards};
+use radio::{bandwidth, bandwidths, percent, percents, radio_status, retransmissions, standard, standards};
 use write::{Parts, Written};
 
 mod radio;
@@ -67,7 +67,7 @@ const fn shown(
 }
 
 /// All views.
-pub(in crate::model) const VIEWS: [View; 32] = [
+pub(in crate::model) const VIEWS: [View; 33] = [
     View { written: 2, ..view("both", &["first", "second"], 2, first, write::both) },
     view(
         "channel.automatic",
@@ -114,6 +114,7 @@ pub(in crate::model) const VIEWS: [View; 32] = [
     flag_view("ra-flags.managed", |texts| Ok(Some(has_flag(texts, MANAGED).to_string()))),
     flag_view("ra-flags.other", |texts| Ok(Some(has_flag(texts, OTHER).to_string()))),
     shown("radio.status", &["up", "pending", "failed"], 3, radio_status),
+    shown("station.retransmissions", &["retries", "packets"], 2, retransmissions),
     shown("station.standard", &["eht", "he", "vht", "ht", "band"], 5, standard),
     view(
         "subnet.address",

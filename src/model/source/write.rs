@@ -85,6 +85,17 @@ pub enum Place {
         /// The key of the row.
         row: String,
     },
+    /// A field of a provider, for which sections of a UCI package are changed.
+    Provided {
+        /// The name of the package.
+        package: String,
+        /// The name of the provider.
+        provider: &'static str,
+        /// The key of the row; empty in a provider with one row.
+        row: String,
+        /// The name of the field.
+        field: String,
+    },
     /// A field of a program.
     Exec {
         /// The program and its arguments, without the verb.
@@ -140,9 +151,10 @@ impl Place {
     /// Returns the name of the UCI package.
     pub fn package(&self) -> Option<&str> {
         match self {
-            Place::Uci { package, .. } | Place::NewSection { package, .. } | Place::OldSection { package, .. } => {
-                Some(package)
-            }
+            Place::Uci { package, .. }
+            | Place::NewSection { package, .. }
+            | Place::OldSection { package, .. }
+            | Place::Provided { package, .. } => Some(package),
             Place::NewRow { .. } | Place::OldRow { .. } => None,
             Place::Exec { .. } | Place::Ubus { .. } | Place::File { .. } => None,
         }

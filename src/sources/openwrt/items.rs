@@ -1,17 +1,19 @@
-//! Options of DHCP and servers of DNS that the ACS adds. OpenWrt has them in lists, whose items have no names. So each is a section
+//! Options of DHCP, servers of DNS and ports of bridges that the ACS adds. OpenWrt has them in lists, whose items have no names. So each is a section
 //! of the agent, which keeps its instance whatever is set in it. The list of another section has its item as long as the section is
 //! enabled and complete.
 //!
 //! | package | section | list |
 //! |---|---|---|
 //! | `network` | `cpe_option` with `interface`, `kind`, `tag`, `value` | of the interface: `sendopts`, `reqopts`; or its `hostname`, `vendorid`, `clientid` |
+//! | `network` | `cpe_port` with `bridge`, `port` | of the bridge: `ports`, and no longer of another bridge |
 //! | `dhcp` | `cpe_option` with `pool`, `tag`, `value` | of the pool: `dhcp_option` |
 //! | `dhcp` | `cpe_forwarder` with `address` | of dnsmasq: `server` |
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::OFF;
+use super::device::{self, is_link};
 use super::dhcp_option::{CLIENT, HOST_NAME, VENDOR_CLASS};
+use super::{OFF, dhcp_server};
 use crate::model::source::Row;
 use crate::model::source::uci::edit::{Action, Change};
 use crate::model::source::uci::rows;
@@ -19,6 +21,10 @@ use crate::model::source::uci::rows;
 /// The types of the sections.
 pub(super) const OPTION: &str = "cpe_option";
 pub(super) const FORWARDER: &str = "cpe_forwarder";
+pub(super) const PORT: &str = "cpe_port";
+
+/// The list of a bridge with its ports.
+const PORTS: &str = "ports";
 
 /// The form of the option that has an item.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,15 +52,15 @@ type Found = Result<Option<Item>, String>;
 /// # Errors
 /// The name of a section, and the reason for which its values are no item.
 pub(in crate::sources) fn changes(package: &str, old: &str, new: &str) -> Result<Vec<Change>, (String, String)> {
-    let is_concerned = |text: &str| text.contains(OPTION) || text.contains(FORWARDER);
-    if !matches!(package, "dhcp" | "network") || !(is_concerned(old) || is_concerned(new)) {
+    let is_concerned = |text: &str| text.contains(OPTION) || text.contains(PORT);
+    if package != "dhcp" && (package != "network" || !(is_concerned(old) || is_concerned(new))) {
         return Ok(Vec::new());
     }
     let sections = |text| rows(text, None).unwrap_or_default();
-    let new = sections(new);
-    let (before, after) = (items(package, &sections(old)), items(package, &new));
+    let (old, new) = (sections(old), sections(new));
+    let (before, after) = (items(package, &old), items(package, &new));
     let is_there = |all: &[(String, Found)], item: &Item| all.iter().any(|(_, found)| *found == Ok(Some(item.clone())));
-    let mut lists = Vec::new();
+    let mut lists = if package == "dhcp" { dhcp_server::keep_off(&old, &new) } else { Vec::new() };
     for (_, found) in &before {
         if let Ok(Some(item)) = found
             && !is_there(&after, item)
@@ -77,7 +83,7 @@ pub(in crate::sources) fn changes(package: &str, old: &str, new: &str) -> Result
 
 /// Returns the sections of the agent, by their names, with their items.
 fn items(package: &str, sections: &[Row]) -> Vec<(String, Found)> {
-    let of_type = |row: &&Row| matches!(row.get(".type"), Some(OPTION | FORWARDER));
+    let of_type = |row: &&Row| matches!(row.get(".type"), Some(OPTION | FORWARDER | PORT));
     let item = |row: &Row| (row.key.clone(), if is_on(row) { item(package, row, sections) } else { Ok(None) });
     sections.iter().filter(of_type).map(item).collect()
 }
@@ -99,6 +105,15 @@ fn item(package: &str, own: &Row, sections: &[Row]) -> Found {
         let Some(address) = own.get("address") else { return Ok(None) };
         address.parse::<IpAddr>().map_err(|_| format!("`{address}` is no address"))?;
         return made(find("dnsmasq", None), ("server", Form::List, address.to_owned()));
+    }
+    if own.get(".type") == Some(PORT) {
+        let (Some(bridge), Some(port)) = (own.get("bridge"), own.get("port")) else { return Ok(None) };
+        let section = device::section(sections, bridge).and_then(|row| row.get(".name"));
+        let section = section.ok_or_else(|| format!("`{bridge}` has no section with its ports"))?;
+        if !is_link(port) {
+            return Err(format!("`{port}` is no name of a link for netifd"));
+        }
+        return made(Some(section.to_owned()), (PORTS, Form::List, port.to_owned()));
     }
     let Some(tag) = own.get("tag").and_then(|tag| tag.parse::<u8>().ok()) else { return Ok(None) };
     // Without it, the first section of the type would have the item.
@@ -122,6 +137,9 @@ impl Item {
         let (option, text) = (self.option.to_owned(), self.text.clone());
         let Some(section) = sections.iter().find(|row| row.get(".name") == Some(&self.section)) else { return };
         let held = section.get(self.option);
+        if self.option == PORTS && is_there {
+            self.leave_others(sections, changes);
+        }
         let action = match self.form {
             Form::List if is_there => Action::AddItem(option, text),
             Form::List => Action::RemoveItem(option, text),
@@ -144,6 +162,22 @@ impl Item {
             }
         };
         changes.push(Change { section: self.section.clone(), action });
+    }
+}
+
+impl Item {
+    /// Takes the port out of all other bridges, since netifd gives a link to one of them alone.
+    fn leave_others(&self, sections: &[Row], changes: &mut Vec<Change>) {
+        let is_other = |row: &&Row| {
+            row.get(".type") == Some(device::DEVICE)
+                && row.get(".name") != Some(&self.section)
+                && row.get(PORTS).is_some_and(|ports| ports.split_whitespace().any(|port| port == self.text))
+        };
+        let leave = |row: &Row| Change {
+            section: row.get(".name").unwrap_or_default().to_owned(),
+            action: Action::RemoveItem(PORTS.to_owned(), self.text.clone()),
+        };
+        changes.extend(sections.iter().filter(is_other).map(leave));
     }
 }
 

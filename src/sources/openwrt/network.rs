@@ -2,9 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use super::device::is_link;
 use super::items::{FORWARDER, is_on};
-use super::{OFF, ON};
+use super::{OFF, ON, set_option};
 use crate::model::source::uci::Sections;
+use crate::model::source::uci::edit::Change;
 use crate::model::source::{Row, provider};
 
 /// The protocols that run over PPP.
@@ -32,6 +34,28 @@ pub(super) fn rows(network: &Sections) -> Vec<Row> {
         row
     };
     network.of_type("interface").map(row).collect()
+}
+
+/// Returns the changes by which an interface sends over another link, also those of its part for IPv6, which is an interface of its own.
+pub(super) fn set_link(name: &str, link: Option<&str>, network: &[Row]) -> Result<Vec<Change>, String> {
+    let interfaces = || network.iter().filter(|row| row.get(".type") == Some("interface"));
+    let own = interfaces().find(|row| row.key == name).ok_or_else(|| format!("there is no interface `{name}`"))?;
+    if is_over_ppp(own) || own.get("type") == Some("bridge") {
+        return Err(format!("the link of `{name}` follows from its protocol or type"));
+    }
+    let link = link.filter(|link| is_link(link)).ok_or("one link is needed that netifd has a name for")?;
+    // Releases before 21.02 have another name for the option.
+    let held =
+        |row: &Row| ["device", "ifname"].into_iter().find_map(|option| Some((option, row.get(option)?.to_owned())));
+    let before = held(own);
+    let of_6 = |row: &Row| row.get("proto") == Some("dhcpv6");
+    let shares = |row: &&Row| before.is_some() && held(row) == before && row.key != name;
+    // Of several interfaces on a link, that for IPv6 has the name of its other part.
+    let is_alone = !interfaces().filter(shares).any(|row| !of_6(row));
+    let is_part = |row: &&Row| of_6(row) && shares(row) && (is_alone || row.key == format!("{name}6"));
+    let option = before.as_ref().map_or("device", |(option, _)| option);
+    let changed = [own].into_iter().chain(interfaces().filter(is_part));
+    Ok(changed.map(|row| set_option(row, option, Some(link))).collect())
 }
 
 /// Returns the row with the links of all interfaces: a word `interface=link` for each.
@@ -221,17 +245,25 @@ pub(super) fn add_sections(of: &str, routes: &mut Vec<Row>, network: &Sections) 
 }
 
 /// Gives the first address of IPv4 on the link of a static interface the name of that interface, which stays when the address changes.
-pub(super) fn add_interfaces(addresses: &mut [Row], network: &Sections) {
-    let is_static = |interface: &&Row| interface.get("proto") == Some("static") && interface.get("ipaddr").is_some();
-    for interface in network.of_type("interface").filter(is_static) {
-        let link = device(interface, network, MAX_ALIASES);
+/// A static interface without an address has a row of its own, whose `device` is its name behind an `@`, so that its address can be
+/// set.
+pub(super) fn add_interfaces(addresses: &mut Vec<Row>, network: &Sections) {
+    for interface in network.of_type("interface").filter(|interface| interface.get("proto") == Some("static")) {
+        let link = device(interface, network, MAX_ALIASES).filter(|_| interface.get("ipaddr").is_some());
         let is_its = |row: &&mut Row| {
             row.get("family") == Some("4") && row.get("interface").is_none() && row.get("device") == link.as_deref()
         };
         if let Some(row) = addresses.iter_mut().find(is_its).filter(|_| link.is_some()) {
             row.key.clone_from(&interface.key);
             row.set("interface", interface.key.as_str());
+            continue;
         }
+        let mut row = Row::new(&interface.key);
+        for (field, text) in [("interface", interface.key.as_str()), ("family", "4")] {
+            row.set(field, text);
+        }
+        row.set("device", format!("@{}", interface.key));
+        addresses.push(row);
     }
 }
 

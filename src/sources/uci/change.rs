@@ -86,12 +86,11 @@ impl Packages {
         let keeps_old =
             kept.is_some_and(|kept| !kept.iter().any(|file| file.package == package && file.new == present));
         let edits = Edits::of(package, &locked, group)?;
-        let new = edit(locked.text(), &edits.changes).map_err(|refused| {
-            let at = refused.change.and_then(|change| edits.writes.get(change)).copied();
-            let concerned = group.iter().filter(|(write, _)| at.is_none_or(|at| at == *write));
-            let text = format!("uci {package}: {}", refused.reason);
-            Stop::Refused(concerned.map(|(write, _)| refusal(*write, code_of(&refused.reason), &text)).collect())
-        })?;
+        let new = edits.applied(package, group, locked.text())?;
+        let new = match Edits::of_providers(package, &new, group)? {
+            provided if provided.changes.is_empty() => new,
+            provided => provided.applied(package, group, &new)?,
+        };
         let new = add_items(package, group, locked.text(), new)?;
         let renamed = edits.renamed_rows(package, &locked, &new);
         let new = edits.moved(new).map_err(|(writes, reason)| {

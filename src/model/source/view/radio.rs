@@ -60,6 +60,14 @@ pub(super) fn standard(texts: &Texts<'_>) -> Viewed {
     Ok(newest.map(|(standard, _)| *standard).or(of_band).map(str::to_owned))
 }
 
+/// Returns the retransmissions among 100 packets to a station, of all since it came.
+pub(super) fn retransmissions(texts: &Texts<'_>) -> Viewed {
+    let (Some(retries), Some(packets)) = (texts[0], texts[1]) else { return Ok(None) };
+    let number = |text: &str| text.parse::<u64>().map_err(|_| text.to_owned());
+    let share = number(retries)?.saturating_mul(100) / number(packets)?.max(1);
+    Ok(Some(share.min(100).to_string()))
+}
+
 pub(super) fn standards(texts: &Texts<'_>) -> Viewed {
     let Some(mode) = texts[0] else { return Ok(None) };
     let (newest, _) = generation(mode).ok_or(mode)?;

@@ -215,15 +215,21 @@ impl<'t> RefreshWalk<'t> {
         name: &str,
         begins: Option<&[Box<str>]>,
     ) -> Result<Option<Option<String>>, Missing> {
-        let Location::Uci { package: of, .. } = &self.bindings.source(id).location else { return Ok(None) };
+        let location = &self.bindings.source(id).location;
+        if !matches!(location, Location::Uci { .. } | Location::BuiltIn { .. }) {
+            return Ok(None);
+        }
         if self.writes.as_ref().is_none_or(|writes| writes.pending.is_empty()) {
             return Ok(None);
         }
         let key = self.row_key(id)?;
-        let is_it = |place: &Place| match place {
-            Place::Uci { package, section, option, form, .. } => {
+        let is_it = |place: &Place| match (place, location) {
+            (Place::Uci { package, section, option, form, .. }, Location::Uci { package: of, .. }) => {
                 let of_item = if let OptionForm::Item(begins) = form { Some(&**begins) } else { None };
                 of_item == begins && **of == **package && key.as_deref() == Some(section) && option == name
+            }
+            (Place::Provided { provider, row, field, .. }, Location::BuiltIn { provider: of, .. }) => {
+                *provider == of.name && key.as_deref().unwrap_or_default() == row && field == name
             }
             _ => false,
         };

@@ -8,7 +8,7 @@ use super::{Answers, Missing, Mode, RefreshWalk, Tree, Wanted};
 use crate::model::schema::Spec;
 use crate::model::source::{
     Argument, Blank, Excerpt, Field, Form, Location, OptionForm, Pick, Place, Response, SetCall, Source, SourceId,
-    Template, Write, is_object_name, uci,
+    Template, Write, is_object_name, provider, uci,
 };
 use crate::model::value::{Type, Value};
 
@@ -143,8 +143,18 @@ impl<'t> RefreshWalk<'t> {
         if !is_same(self.value(field, spec, read_back)) {
             return Err(Planned::Unfit("the device cannot store this value".to_owned()));
         }
-        let (name, old) = (self.name.clone(), held.map(Cow::into_owned));
+        let (name, old) = (self.name.clone(), self.old_text(field, spec, held.as_deref()));
         Ok(Planned::Write(vec![Write { name, place, text, old, reload, hidden: spec.hidden }]))
+    }
+
+    /// Returns the text by which the device gets its present value back: a method may take other words than those that are read.
+    fn old_text(&self, field: &Field, spec: &Spec, held: Option<&str>) -> Option<String> {
+        let present = field.mapping.call.as_ref().and_then(|_| self.value(field, spec, held).ok()?.to_string().into());
+        let written = present.and_then(|present| {
+            let (_, text) = field.mapping.writes.iter().find(|(value, _)| **value == *present)?;
+            text.as_ref()?.fill(&mut |_| Err(())).ok()
+        });
+        written.as_deref().or(held).map(str::to_owned)
     }
 
     /// Returns the text for a value; `None` if nothing is written for it.
@@ -228,8 +238,14 @@ impl<'t> RefreshWalk<'t> {
                 let path = self.file_path(id, path)?;
                 Place::File { path, replaces: source.writing.replaces }
             }
-            // The builder makes no parameter of these writable, and `way` sets those of the bus by their own method.
-            Location::BuiltIn { .. } | Location::Ubus(_) => return Err(Missing::Absent),
+            Location::BuiltIn { provider, .. } => {
+                // The builder makes no other parameter writable.
+                let (package, _) = provider::written(provider.name).ok_or(Missing::Absent)?;
+                let row = key.unwrap_or_default();
+                Place::Provided { package: package.to_owned(), provider: provider.name, row, field: name.to_owned() }
+            }
+            // `way` sets these by their own method.
+            Location::Ubus(_) => return Err(Missing::Absent),
         })
     }
 
@@ -292,7 +308,9 @@ pub(super) fn wrong_characters(text: &str, place: &Place) -> Option<&'static str
     // A script of the device that reads the option makes another line of the text behind a line end.
     let is_control = |c: char| c < ' ' || c == '\x7F';
     match place {
-        Place::Uci { .. } if text.contains(is_control) => Some("a control character, which the device cannot store"),
+        Place::Uci { .. } | Place::Provided { .. } if text.contains(is_control) => {
+            Some("a control character, which the device cannot store")
+        }
         Place::Exec { .. } | Place::Ubus { .. } | Place::File { .. } if text.contains('\0') => {
             Some("a NUL, which the device cannot store")
         }

@@ -142,3 +142,41 @@ fn a_pool_sends_what_its_list_and_the_agent_say() {
         ]
     );
 }
+
+#[test]
+fn a_bridge_has_ports_of_the_agent() {
+    let network = |lan: &str, iot: &str, port: &str| {
+        let bridge = |name: &str, ports: &str| {
+            let list: String = ports.split_whitespace().map(|port| format!("\tlist ports '{port}'\n")).collect();
+            format!("config device\n\toption name '{name}'\n\toption type 'bridge'\n{list}\n")
+        };
+        let (lan, iot) = (bridge("br-lan", lan), bridge("br-iot", iot));
+        format!("{lan}{iot}config cpe_port 'own'\n\toption bridge 'br-iot'\n{port}")
+    };
+    let port = |name: &str, enabled: &str| format!("\toption port '{name}'\n\toption enabled '{enabled}'\n");
+    let (off, on) = (port("lan4", "0"), port("lan4", "1"));
+    for (old, new, expected) in [
+        (network("lan1 lan4", "", ""), network("lan1 lan4", "", &off), network("lan1 lan4", "", &off)),
+        // netifd gives a link to one bridge alone.
+        (network("lan1 lan4", "", &off), network("lan1 lan4", "", &on), network("lan1", "lan4", &on)),
+        (
+            network("lan1", "lan4", &on),
+            network("lan1", "lan4", &port("lan3", "1")),
+            network("lan1", "lan3", &port("lan3", "1")),
+        ),
+        (network("lan1", "lan4", &on), network("lan1", "lan4", &off), network("lan1", "", &off)),
+        (network("lan1", "lan4", &on), network("lan1", "lan4", &on), network("lan1", "lan4", &on)),
+    ] {
+        assert_eq!(edited("network", &old, &new).as_deref(), Ok(expected.as_str()), "{old}\n{new}");
+    }
+    for (old, wrong) in [
+        (network("lan1", "", &off), network("lan1", "", &port("a b", "1"))),
+        (
+            network("lan1", "", &off),
+            network("lan1", "", &on).replace("'br-iot'\n\toption port", "'br-none'\n\toption port"),
+        ),
+    ] {
+        let refused = edited("network", &old, &wrong).expect_err("no such port, or no such bridge");
+        assert_eq!(refused.0, "own", "{wrong}");
+    }
+}

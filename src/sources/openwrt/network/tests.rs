@@ -170,3 +170,51 @@ fn a_clock_without_service_is_disabled() {
     assert_eq!(status(Some("1"), "c timeserver ntp\no enabled 0\n").as_deref(), Some("Disabled"));
     assert_eq!(status(None, "c timeserver ntp\n"), None);
 }
+
+#[test]
+fn an_interface_gets_another_link() {
+    let network = package(
+        "c interface wan\no device eth0\no proto dhcp\nc interface wan6\no device eth0\no proto dhcpv6\n\
+         c interface tv\no device eth0\no proto static\nc interface old\no ifname eth1\no proto static\n\
+         c interface bridged\no ifname eth1\no type bridge\nc interface dsl\no device eth0\no proto pppoe\n\
+         c interface new\no proto static\nc interface v6\no proto dhcpv6\n",
+    )
+    .rows(None);
+    let set = |name: &str, link: &str| set_link(name, Some(link), &network);
+    let expect = |name, link: &str, sections: &[(&str, &str)]| {
+        let change = |(section, option): &(&str, &str)| {
+            let action = crate::model::source::uci::edit::Action::Set((*option).to_owned(), link.to_owned());
+            Change { section: (*section).to_owned(), action }
+        };
+        assert_eq!(set(name, link), Ok(sections.iter().map(change).collect()), "{name}");
+    };
+    // The part of the WAN for IPv6 is an interface of its own.
+    expect("wan", "eth0.7", &[("wan", "device"), ("wan6", "device")]);
+    expect("tv", "eth0.8", &[("tv", "device")]);
+    expect("old", "br-lan", &[("old", "ifname")]);
+    expect("new", "lan4", &[("new", "device")]);
+    for (name, link) in [("dsl", "eth1"), ("bridged", "eth1"), ("gone", "eth1"), ("wan", "ppp:dsl"), ("wan", "a b")] {
+        assert!(set(name, link).is_err(), "{name} {link}");
+    }
+    assert!(set_link("wan", None, &network).is_err());
+}
+
+#[test]
+fn a_static_interface_has_a_row_for_its_address() {
+    let network = package(
+        "c interface lan\no device br-lan\no proto static\no ipaddr 192.168.1.1/24\nc interface new\no proto static\n\
+         c interface down\no device lan4\no proto static\no ipaddr 10.0.0.1/8\nc interface wan\no device wan\no proto dhcp\n",
+    );
+    let address = |key: &str, device: &str| {
+        let mut row = Row::new(key);
+        row.set("device", device);
+        row.set("family", "4");
+        row
+    };
+    let mut rows = vec![address("192.168.1.1/24", "br-lan"), address("198.51.100.2/24", "wan")];
+    add_interfaces(&mut rows, &network);
+    assert_eq!(
+        fields(&rows, [".", "device", "interface"]),
+        [["lan", "br-lan", "lan"], ["198.51.100.2/24", "wan", "-"], ["new", "@new", "new"], ["down", "@down", "down"]]
+    );
+}

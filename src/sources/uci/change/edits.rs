@@ -1,11 +1,12 @@
 //! The changes of one package, for all texts of a request.
 
-use super::{Group, Stop, refusal};
-use crate::cwmp::device::RenamedRow;
+use super::{Group, Stop, code_of, refusal};
+use crate::cwmp::device::{Refusal, RenamedRow};
 use crate::cwmp::fault::FaultCode;
-use crate::model::source::uci::edit::{Action, Change, Reason, move_sections};
+use crate::model::source::uci::edit::{Action, Change, Reason, edit, move_sections};
 use crate::model::source::uci::{Identity, POSITION, rows};
 use crate::model::source::{Answer, OptionForm, Place, Row, Write};
+use crate::sources::openwrt;
 use crate::sources::uci::store::{Cause, Failure, Locked};
 
 /// The changes of a package.
@@ -43,11 +44,8 @@ impl Edits {
             };
             let identity = identity.as_ref();
             if !read.iter().any(|(known, _)| *known == identity) {
-                let broken = |reason| {
-                    let text = format!("uci {package}: {reason}");
-                    Stop::Failed(Failure { cause: Cause::Failed, text })
-                };
-                read.push((identity, Answer::Rows(locked.rows(identity).map_err(broken)?)));
+                let sections = locked.rows(identity).map_err(|reason| broken(package, &reason))?;
+                read.push((identity, Answer::Rows(sections)));
             }
             let answer = read.iter().find(|(known, _)| *known == identity).map(|(_, answer)| answer);
             let Some(row) = answer.and_then(|answer| answer.row(Some(section))) else {
@@ -68,20 +66,37 @@ impl Edits {
                 edits.moves.push((*at, edits.name_of(&name), place));
                 continue;
             }
-            let action = action(option, form, value.as_deref());
-            let is_other =
-                |change: &Change| change.section == name && setting_of(&change.action) == setting_of(&action);
-            match edits.changes.iter().find(|change| is_other(change)) {
-                None => edits.push(*at, name, action),
-                Some(same) if same.action == action => {}
-                // R168: two names of a section lead to the same option.
-                Some(_) => {
-                    let text = format!("uci {package}: another value is given to the same setting");
-                    missing.push(refusal(*at, FaultCode::InvalidParameterValue, &text));
-                }
-            }
+            let change = Change { section: name, action: action(option, form, value.as_deref()) };
+            missing.extend(edits.push_all(*at, package, Ok(vec![change])));
         }
         if missing.is_empty() { Ok(edits) } else { Err(Stop::Refused(missing)) }
+    }
+
+    /// Returns the changes by which fields of providers have the texts of a group, in a text of the package that has all other texts.
+    pub(super) fn of_providers(package: &str, text: &[u8], group: &Group<'_>) -> Result<Edits, Stop> {
+        let (mut edits, mut refused) = (Edits::default(), Vec::new());
+        let mut sections = None;
+        for (at, Write { place, text: value, .. }) in group {
+            let Place::Provided { provider, row, field, .. } = place else { continue };
+            if sections.is_none() {
+                let read = rows(&String::from_utf8_lossy(text), None).map_err(|reason| broken(package, &reason))?;
+                sections = Some(read);
+            }
+            let sections = sections.as_deref().unwrap_or_default();
+            let changes = openwrt::set(provider, row, field, value.as_deref(), sections);
+            refused.extend(edits.push_all(*at, package, changes));
+        }
+        if refused.is_empty() { Ok(edits) } else { Err(Stop::Refused(refused)) }
+    }
+
+    /// Returns the text of a package after the changes.
+    pub(super) fn applied(&self, package: &str, group: &Group<'_>, text: &[u8]) -> Result<Vec<u8>, Stop> {
+        edit(text, &self.changes).map_err(|refused| {
+            let at = refused.change.and_then(|change| self.writes.get(change)).copied();
+            let concerned = group.iter().filter(|(write, _)| at.is_none_or(|at| at == *write));
+            let text = format!("uci {package}: {}", refused.reason);
+            Stop::Refused(concerned.map(|(write, _)| refusal(*write, code_of(&refused.reason), &text)).collect())
+        })
     }
 
     /// Returns the text of the package with the sections at their new places.
@@ -103,6 +118,39 @@ impl Edits {
             _ => None,
         });
         given.map_or(section, |name| name).to_owned()
+    }
+
+    /// Adds the changes for a write, if there is no reason against it. Returns a refusal then, and where one of them gives a setting
+    /// another text than an earlier one.
+    fn push_all(&mut self, write: usize, package: &str, changes: Result<Vec<Change>, String>) -> Option<Refusal> {
+        let refuse =
+            |reason: &str| Some(refusal(write, FaultCode::InvalidParameterValue, &format!("uci {package}: {reason}")));
+        let changes = match changes {
+            Ok(changes) => changes,
+            Err(reason) => return refuse(&reason),
+        };
+        for Change { section, action } in changes {
+            let setting = setting_of(&action);
+            let is_other = |change: &&Change| {
+                change.section == section && setting.is_some() && setting_of(&change.action) == setting
+            };
+            match (self.changes.iter().find(is_other), action) {
+                (Some(same), action) if same.action == action => {}
+                // R168: two names of a section lead to the same option.
+                (Some(_), _) => return refuse("another value is given to the same setting"),
+                // Several fields of a provider may need the section.
+                (None, Action::Add(_, options)) if self.adds(&section) => options
+                    .into_iter()
+                    .for_each(|(option, text)| self.push(write, section.clone(), Action::Set(option, text))),
+                (None, action) => self.push(write, section, action),
+            }
+        }
+        None
+    }
+
+    /// Returns true if a change creates this section.
+    fn adds(&self, section: &str) -> bool {
+        self.changes.iter().any(|change| change.section == section && matches!(change.action, Action::Add(..)))
     }
 
     fn push(&mut self, write: usize, section: String, action: Action) {
@@ -169,6 +217,10 @@ impl Edits {
         }
         renamed
     }
+}
+
+fn broken(package: &str, reason: &str) -> Stop {
+    Stop::Failed(Failure { cause: Cause::Failed, text: format!("uci {package}: {reason}") })
 }
 
 /// Returns the change by which an option has a text.
