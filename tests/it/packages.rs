@@ -469,6 +469,49 @@ fn openwrt_asks_dhcp_for_the_acs() {
     assert_eq!(asked("network.wan.proto=pppoe\n"), [""; 0]);
 }
 
+/// The file of an interface has the time since the boot at which its lease ends, from the event of udhcpc until the lease is lost.
+#[test]
+fn openwrt_keeps_the_end_of_a_lease() {
+    if !has(&["busybox"]) {
+        return;
+    }
+    let openwrt = OpenWrt::new(SHIPPED);
+    fs::write(openwrt.path("uptime"), "4711.85 9000.12\n").expect("a file");
+    let [leases, uptime] = ["leases", "uptime"].map(|name| openwrt.path(name).display().to_string());
+    let told = |event: &str, lease: &str| {
+        let environment =
+            [("CPE_AGENT_LEASES", &*leases), ("CPE_AGENT_UPTIME", &*uptime), ("INTERFACE", "lan7"), ("lease", lease)];
+        openwrt.run(&cross("openwrt/files/cpe-agent.udhcpc"), &[event], &environment);
+        let names = fs::read_dir(&leases).into_iter().flatten().map(|entry| entry.expect("an entry").file_name());
+        assert!(names.into_iter().all(|name| name == "lan7"), "a file is left");
+        fs::read_to_string(openwrt.path("leases/lan7")).ok()
+    };
+    assert_eq!(told("bound", "7200").as_deref(), Some("11911\n"));
+    assert_eq!(told("nak", "7200").as_deref(), Some("11911\n"));
+    assert_eq!(told("renew", "3600").as_deref(), Some("8311\n"));
+    assert_eq!(told("renew", "").as_deref(), Some("8311\n"));
+    assert_eq!(told("renew", "4294967295").as_deref(), Some("-1\n"));
+    assert_eq!(told("deconfig", ""), None);
+}
+
+/// The firewall runs if it is enabled.
+#[test]
+fn openwrt_switches_the_firewall() {
+    if !has(&["busybox"]) {
+        return;
+    }
+    let openwrt = OpenWrt::new(SHIPPED);
+    let script = openwrt.path("etc/init.d/firewall");
+    fs::create_dir_all(openwrt.path("etc/init.d")).expect("a directory");
+    let done = |enabled: &str| {
+        let text = format!("#!/bin/sh\n[ \"$1\" = enabled ] && exit {enabled}\necho \"$1\" >>\"$RECORD\"\n");
+        fs::write(&script, text).expect("written");
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("a mode");
+        openwrt.init("firewall")
+    };
+    assert_eq!([done("0"), done("1")], ["start\n", "stop\n"]);
+}
+
 /// The hotplug hook acts on the interface towards the ACS only, and only on a change of its address.
 #[test]
 fn openwrt_hotplug() {

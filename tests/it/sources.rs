@@ -8,6 +8,7 @@ mod linux;
 mod needs;
 mod openwrt;
 mod openwrt_add;
+mod openwrt_links;
 mod openwrt_set;
 mod pushed;
 mod reload_queue;

@@ -67,11 +67,12 @@ fn client(device: &Device, control: &Path, hook: &str, arguments: &[&str]) -> Pr
     // A hook has the usual control socket.
     write_script(&program, &format!("exec {BINARY} \"$@\" --control {}", control.display()));
     let text = format!(
-        "export CPE_AGENT_PROGRAM={} CPE_AGENT_DHCP={} INTERFACE=wan\n\
+        "export CPE_AGENT_PROGRAM={} CPE_AGENT_DHCP={} CPE_AGENT_LEASES={} INTERFACE=wan\n\
          export PATH={}:$PATH UCI_CONFIG_DIR={}\n\
          case $1 in bound) ip address replace $ip/24 dev $interface ;; esac\n{hook}",
         program.display(),
         device.directory().display(),
+        device.home.path().join("own-leases").display(),
         cross("tests/openwrt/bin").display(),
         device.home.path().display()
     );
@@ -139,9 +140,15 @@ fn udhcpc_of_openwrt_finds_the_acs() {
         let client = client(&device, &agent.control(), &hook, &["-V", "dslforum.org", "-O", "43"]);
         assert_eq!(acs.session(SOON).expect_complete().events(), [BOOTSTRAP, BOOT]);
         assert!(device.directory().join("wan").exists());
+        let lease = device.home.path().join("own-leases/wan");
+        let [end, now] = [lease.as_path(), Path::new("/proc/uptime")].map(|file| {
+            let text = fs::read_to_string(file).expect("a file");
+            text.split(['.', '\n']).next().and_then(|seconds| seconds.parse::<u64>().ok()).expect("seconds")
+        });
+        assert!((now + 1..now + 100_000).contains(&end), "the lease ends {end} s after the boot, at {now} s");
         // SIGUSR2 releases the lease.
         sh(&format!("kill -USR2 {}", client.0.id()));
-        await_absence(&device.directory().join("wan"));
+        [device.directory().join("wan"), lease].iter().for_each(|file| await_absence(file));
         assert_eq!(agent.value(URL), acs.url());
     });
 }

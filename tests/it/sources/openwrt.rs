@@ -205,6 +205,8 @@ const VALUES: &[(&str, &str)] = &[
     ("DHCPv4.Client.1.IPRouters", "198.51.100.1"),
     ("DHCPv4.Client.1.DNSServers", "9.9.9.9"),
     ("DHCPv4.Server.Enable", "true"),
+    ("Ethernet.Interface.1.MaxBitRate", "-1"),
+    ("Ethernet.Interface.1.DuplexMode", "Auto"),
     ("DHCPv4.Server.PoolNumberOfEntries", "3"),
     ("DHCPv4.Server.Pool.1.Interface", "Device.IP.Interface.2"),
     ("DHCPv4.Server.Pool.1.MinAddress", "192.168.1.100"),
@@ -309,6 +311,10 @@ const VALUES: &[(&str, &str)] = &[
     ("WiFi.AccessPoint.1.AssociatedDevice.1.MACAddress", "02:00:00:00:00:21"),
     ("WiFi.AccessPoint.1.AssociatedDevice.1.SignalStrength", "-51"),
     ("WiFi.AccessPoint.1.AssociatedDevice.1.Noise", "-92"),
+    ("WiFi.AccessPoint.1.AssociatedDevice.1.Retransmissions", "6"),
+    ("WiFi.AccessPoint.1.AssociatedDevice.1.Stats.RetransCount", "3664"),
+    ("WiFi.AccessPoint.1.AssociatedDevice.1.Stats.FailedRetransCount", "12"),
+    ("WiFi.AccessPoint.1.AssociatedDevice.2.Retransmissions", "0"),
     ("WiFi.AccessPoint.1.AssociatedDevice.1.OperatingStandard", "ax"),
     ("WiFi.AccessPoint.1.AssociatedDevice.2.OperatingStandard", "n"),
     ("WiFi.AccessPoint.1.Security.MFPConfig", "Disabled"),
@@ -375,6 +381,21 @@ fn the_values_are_those_of_the_router() {
         agent.value(&format!("{}.PVID", port.expect("a port")))
     };
     assert_eq!((pvid("lan1"), pvid("lan3")), ("10".into(), "1".into()));
+    // A lease without end, and one that ends at a time since the boot.
+    let leases = router.bus.run_directory().join("cpe-agent.leases");
+    fs::create_dir(&leases).expect("a directory");
+    assert_eq!(agent.value("Device.DHCPv4.Client.1.LeaseTimeRemaining"), "0");
+    let uptime = fs::read_to_string("/proc/uptime").expect("the uptime");
+    let uptime: u64 = uptime.split('.').next().and_then(|seconds| seconds.parse().ok()).expect("seconds");
+    fs::write(leases.join("wan"), format!("{}\n", uptime + 3600)).expect("written");
+    let remaining: u64 = agent.value("Device.DHCPv4.Client.1.LeaseTimeRemaining").parse().expect("seconds");
+    assert!((3000..=3600).contains(&remaining), "{remaining}");
+    fs::write(leases.join("wan"), "-1\n").expect("written");
+    assert_eq!(agent.value("Device.DHCPv4.Client.1.LeaseTimeRemaining"), "-1");
+    // A radio has its state as long as the link of its access point.
+    let seconds = |path: &str| agent.value(&format!("Device.WiFi.{path}.LastChange")).parse::<u64>().expect("seconds");
+    let [before, radio, after] = ["SSID.1", "Radio.1", "SSID.1"].map(seconds);
+    assert!((before..=after).contains(&radio), "{before} {radio} {after}");
     // The lifetimes of a prefix count from now on.
     let valid = agent.value("Device.IP.Interface.2.IPv6Prefix.1.ValidLifetime");
     assert!(valid.as_str() > "2026" && valid.as_str() < "9999", "{valid}");

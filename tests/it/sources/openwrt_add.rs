@@ -302,6 +302,16 @@ const TABLES: &[Table] = &[
             \toption Interface 'lan'\n\toption IdleTimeout '300'\n\toption PasswordAuth '0'\n",
         others: &[("Status", "Enabled"), ("AllowRootLogin", "true")],
     },
+    Table {
+        path: "IP.Interface.",
+        package: "network",
+        number: "8",
+        added: "config interface 'cpe8'\n\toption proto 'static'\n\toption disabled '1'\n",
+        values: &[("MaxMTUSize", "1400"), ("IPv6Enable", "false"), ("Enable", "true")],
+        section: "config interface 'cpe8'\n\toption proto 'static'\n\toption disabled '0'\n\
+            \toption mtu '1400'\n\toption ipv6 '0'\n",
+        others: &[("Name", "cpe8"), ("IPv4AddressNumberOfEntries", "1"), ("LowerLayers", "")],
+    },
 ];
 
 /// The tables whose instances are items of a list too: the text of another section, and the same with the item.
@@ -491,7 +501,7 @@ fn each_table_takes_an_instance_and_loses_it() {
 }
 
 /// The lines of a text that another one lacks, sorted.
-fn lines_without<'t>(text: &'t str, other: &str) -> Vec<&'t str> {
+pub(super) fn lines_without<'t>(text: &'t str, other: &str) -> Vec<&'t str> {
     let mut rest: Vec<&str> = other.lines().collect();
     let is_missing = |line: &&str| match rest.iter().position(|known| known == line) {
         Some(at) => {

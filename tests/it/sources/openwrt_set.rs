@@ -23,6 +23,7 @@ const WRITABLE: &[&str] = &[
     "DHCPv4.Client.{i}.SentOption.{i}.Enable",
     "DHCPv4.Client.{i}.SentOption.{i}.Tag",
     "DHCPv4.Client.{i}.SentOption.{i}.Value",
+    "DHCPv4.Server.Enable",
     "DHCPv4.Server.Pool.{i}.DNSServers",
     "DHCPv4.Server.Pool.{i}.DomainName",
     "DHCPv4.Server.Pool.{i}.Enable",
@@ -98,6 +99,7 @@ const WRITABLE: &[&str] = &[
     "IP.Interface.{i}.IPv4Address.{i}.IPAddress",
     "IP.Interface.{i}.IPv4Address.{i}.SubnetMask",
     "IP.Interface.{i}.IPv6Enable",
+    "IP.Interface.{i}.LowerLayers",
     "IP.Interface.{i}.MaxMTUSize",
     "IP.ULAPrefix",
     "NAT.InterfaceSetting.{i}.Enable",
@@ -203,6 +205,7 @@ const WRITABLE: &[&str] = &[
     "WiFi.Radio.{i}.AutoChannelEnable",
     "WiFi.Radio.{i}.BeaconPeriod",
     "WiFi.Radio.{i}.Channel",
+    "WiFi.Radio.{i}.DTIMPeriod",
     "WiFi.Radio.{i}.Enable",
     "WiFi.Radio.{i}.FragmentationThreshold",
     "WiFi.Radio.{i}.IEEE80211hEnabled",
@@ -222,6 +225,7 @@ const SETTINGS: &[(&str, &str, &str, &str)] = &[
     ("Time.Enable", "false", "system", "option enabled '0'"),
     ("Time.Client.1.Servers", "time.example.net,2001:db8::7", "system", "list server '2001:db8::7'"),
     ("WiFi.Radio.1.Enable", "false", "wireless", "option disabled '1'"),
+    ("WiFi.Radio.1.DTIMPeriod", "5", "wireless", "option dtim_period '5'"),
     ("WiFi.SSID.1.SSID", "Café \"5\" $HOME", "wireless", "option ssid 'Café \"5\" $HOME'"),
     ("WiFi.AccessPoint.1.Security.ModeEnabled", "WPA3-Personal", "wireless", "option encryption 'sae'"),
     (
@@ -243,6 +247,7 @@ const SETTINGS: &[(&str, &str, &str, &str)] = &[
     ("WiFi.AccessPoint.1.MaxAllowedAssociations", "12", "wireless", "option maxassoc '12'"),
     ("DHCPv4.Server.Pool.1.LeaseTime", "3600", "dhcp", "option leasetime '3600'"),
     ("DHCPv4.Server.Pool.1.SubnetMask", "255.255.255.128", "dhcp", "option netmask '25'"),
+    ("DHCPv4.Server.Enable", "false", "dhcp", "option cpe_dhcpv4 'server'"),
     ("DNS.Relay.Enable", "false", "dhcp", "option port '0'"),
     ("DHCPv4.Server.Pool.1.Option.1.Enable", "true", "dhcp", "list dhcp_option '43,01:02'"),
     ("DHCPv4.Server.Pool.2.Enable", "true", "dhcp", "option ignore '0'"),
@@ -332,11 +337,15 @@ impl Scene {
         files.iter().map(|file| fs::read_to_string(file).expect("a package")).collect()
     }
 
-    /// Returns the names of the parameters with an option of a UCI package as source.
+    /// Returns the names of the parameters with options of a UCI package as source.
     fn bound(&self) -> BTreeSet<String> {
         let entries: Json = serde_json::from_str(&self.agent.succeeds(&["source", "--json", "Device."])).expect("JSON");
         let entries = entries.as_array().expect("a list");
-        let of_package = |entry: &&Json| entry["source"].as_str().is_some_and(|source| source.starts_with("uci "));
+        let of_package = |entry: &&Json| {
+            let is_changed = |source: &str| ["dhcp_server", "network", "radio"].contains(&source);
+            let source = entry["source"].as_str().unwrap_or_default();
+            source.starts_with("uci ") || source.strip_prefix("builtin ").is_some_and(is_changed)
+        };
         entries.iter().filter(of_package).filter_map(|entry| entry["name"].as_str()).map(str::to_owned).collect()
     }
 
@@ -404,6 +413,44 @@ fn each_area_is_set_and_reloaded() {
     let log = scene.agent.log();
     assert!(!log.contains("quiet"), "a hidden value is in no log");
     assert!(!log.contains("could not be checked") && !log.contains("overwritten"), "{log}");
+}
+
+/// R164, R169: the firewall is enabled by its init script, and starts or stops after the session. It comes back if the device refuses
+/// another value of the request.
+#[test]
+fn the_firewall_is_switched() {
+    let Some(scene) = Scene::new() else { return };
+    let script = scene.router.path("etc/init.d/cpe-agent");
+    fs::write(&script, "#!/bin/sh\necho \"$1\" >>/etc/agent-commands\n").expect("written");
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("a mode");
+    scene.router.bus.answer("rc", "init", "", "{}");
+    let calls = || {
+        let asked = scene.router.bus.asked();
+        asked.into_iter().filter(|question| question.starts_with("rc init")).collect::<Vec<_>>()
+    };
+    let name = "Device.Firewall.Enable";
+    scene.agent.succeeds(&["inform"]);
+    scene.acs.expect_session(&["2 PERIODIC"], |_, session| {
+        assert_eq!(session.value(name), "true");
+        calls();
+        session.refuses(&set_parameter_values(&[(name, "boolean", "perhaps")], "k"), 9003);
+        let answer = session.succeeds(&set_parameter_values(&[(name, "boolean", "true")], "k"));
+        assert_eq!((answer.argument("Status"), calls().len()), (Some("0"), 0), "it is enabled already");
+        let answer = session.succeeds(&set_parameter_values(&[(name, "boolean", "false")], "k"));
+        assert_eq!(answer.argument("Status"), Some("1"));
+        let calls = calls();
+        assert!(calls.len() == 1 && calls[0].contains("disable") && calls[0].contains("firewall"), "{calls:?}");
+        assert_eq!(session.value(name), "false", "R170");
+        assert!(!scene.router.path("etc/agent-commands").exists(), "a reload waits for the end of the session");
+    });
+    scene.router.bus.replace("rc", "list", r#"{ "firewall": { "start": 19, "enabled": false } }"#);
+    let began = Instant::now();
+    while !fs::read_to_string(scene.router.path("etc/agent-commands")).is_ok_and(|text| text == "firewall\n") {
+        assert!(began.elapsed() < LIMIT, "the firewall stops: {}", scene.agent.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    scene.agent.succeeds(&["inform"]);
+    scene.acs.expect_session(&["2 PERIODIC"], |_, session| assert_eq!(session.value(name), "false"));
 }
 
 /// Sends a command to the socket of the agent, and returns the answer.
