@@ -12,6 +12,7 @@
 pub(crate) mod management_server;
 
 mod addressing;
+mod change_log;
 mod changing;
 mod confirmation;
 mod diagnostics;

@@ -92,6 +92,14 @@ impl Device {
     /// # Errors
     /// The faults of all parameters that the device refuses (R165), or the failure to store; then nothing has changed.
     pub fn change(&mut self, changes: Vec<Change>, author: Author, now: Now) -> Result<Changed, Fault> {
+        let log = self.change_log(&changes, author);
+        let changed = self.change_everywhere(changes, author, now)?;
+        self.write_log(&log);
+        Ok(changed)
+    }
+
+    /// Makes changes, on the device and in the tree.
+    fn change_everywhere(&mut self, changes: Vec<Change>, author: Author, now: Now) -> Result<Changed, Fault> {
         let answers = std::mem::take(&mut self.sources.answers);
         let is_bound =
             |change: &Change| matches!(change, Change::Set(name, _) if self.tree.schema().is_bound_parameter(name));
@@ -305,12 +313,11 @@ impl Device {
             let mut names: Vec<&str> = writes.iter().map(|write| write.name.as_str()).collect();
             names.dedup();
             let deed = match writes[0].place {
-                Place::NewSection { .. } | Place::NewRow { .. } => "added",
-                Place::OldSection { .. } | Place::OldRow { .. } => "deleted",
-                _ => "set",
+                Place::NewSection { .. } | Place::NewRow { .. } => "added on the device",
+                Place::OldSection { .. } | Place::OldRow { .. } => "deleted on the device",
+                _ => "set on the device",
             };
-            let session = self.state.totals.number();
-            log::info!("{deed} on the device by the ACS in session {session}: {}", names.join(", "));
+            self.log_deed(deed, &names);
         }
         for write in writes {
             match &write.text {

@@ -4,7 +4,7 @@ use super::gateway::{Gateway, QUIET};
 use crate::gateway::{Model, TR_098, TR_181};
 use crate::support::{
     add_object, delete_object, get_parameter_attributes, get_parameter_names, get_parameter_values,
-    set_parameter_attributes,
+    set_parameter_attributes, set_parameter_values,
 };
 
 /// Returns a text parameter in the outer table of each model.
@@ -164,3 +164,31 @@ fn weak_references_stay() {
         assert_eq!(session.value(weak), target);
     });
 }
+
+/// The log names the changes of the ACS, and no hidden value.
+fn the_log_names_the_changes_of_the_acs(model: &'static Model) {
+    let mut gateway = Gateway::new(model);
+    let [username, password] = ["Username", "Password"].map(|name| gateway.management(name));
+    gateway.agent.reboot();
+    let pool = gateway.acs.expect_session(&["1 BOOT"], |_, session| {
+        let answer = session.succeeds(&add_object(model.outer, "k 1"));
+        let pool = format!("{}{}.", model.outer, answer.argument("InstanceNumber").expect("a number"));
+        let values = [(username.as_str(), "string", "operator"), (password.as_str(), "string", "s3cr3t-word")];
+        session.succeeds(&set_parameter_values(&values, "k 2"));
+        session.succeeds(&set_parameter_values(&values[..1], "k 3"));
+        session.refuses(&set_parameter_values(&[(&username, "string", "z"), ("Device.No", "string", "")], "k"), 9003);
+        session.succeeds(&delete_object(&pool, "k 4"));
+        pool
+    });
+    gateway.agent.wait_for_log("session finished", std::time::Duration::from_secs(20));
+    let log = gateway.agent.log();
+    for line in [
+        format!("added by the ACS in session 2: {pool}\n"),
+        format!("set by the ACS in session 2: {username}, {password}\n"),
+        format!("deleted by the ACS in session 2: {pool}\n"),
+    ] {
+        assert_eq!(log.matches(&format!("info: {line}")).count(), 1, "{line}: {log}");
+    }
+    assert!(!log.contains("s3cr3t-word"), "{log}");
+}
+both_models!(the_log_names_the_changes_of_the_acs);
