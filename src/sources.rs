@@ -43,7 +43,7 @@ use std::time::Duration;
 use rustix::fs::OFlags;
 
 use crate::clock::Clock;
-use crate::cwmp::device::{Obstacle, Prepared, Refusal, Sources, StagedFile};
+use crate::cwmp::device::{KeptFile, Prepared, Refusal, Sources, StagedFile, WayBack};
 use crate::foreign_text::owned_lossy;
 use crate::model::reloads::Reload;
 use crate::model::source::{Answer, Query, Response, Target, Write};
@@ -179,7 +179,7 @@ impl Sources for DeviceSources {
         }
     }
 
-    fn prepare(&mut self, writes: &[Write], kept: Option<&[StagedFile]>) -> Result<Prepared, Vec<Refusal>> {
+    fn prepare(&mut self, writes: &[Write], kept: Option<&[KeptFile]>) -> Result<Prepared, Vec<Refusal>> {
         let refused = self.check_programs(writes);
         if !refused.is_empty() {
             return Err(refused);
@@ -216,12 +216,12 @@ impl Sources for DeviceSources {
     }
 
     #[cfg(feature = "source-uci")]
-    fn prepare_old(&mut self, files: &[StagedFile]) -> Result<Vec<StagedFile>, Obstacle> {
+    fn prepare_old(&mut self, files: &[KeptFile]) -> Result<WayBack, String> {
         self.packages.stage_old(files)
     }
 
     #[cfg(feature = "source-uci")]
-    fn recover(&mut self, staged: &[StagedFile], kept: &[StagedFile]) -> Vec<String> {
+    fn recover(&mut self, staged: &[StagedFile], kept: &[KeptFile]) -> Vec<String> {
         self.packages.recover(staged, kept)
     }
 

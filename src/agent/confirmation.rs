@@ -98,14 +98,8 @@ impl Agent {
             Ok(end) => {
                 let Some(end) = end else { return };
                 let names = end.names.join(", ");
-                match &end.obstacle {
-                    None => log::warn!("the ACS was not reached in time; taken back: {names}"),
-                    Some(reason) => {
-                        log::warn!(
-                            "the ACS was not reached in time; on the device these stay as they are: {names}: {reason}"
-                        );
-                    }
-                }
+                log::warn!("the ACS was not reached in time; taken back: {names}");
+                end.stays.iter().for_each(|stays| log::warn!("not taken back: {stays}"));
                 self.confirmation =
                     ConfirmationWait { last: Some((end, now.monotonic)), ..ConfirmationWait::default() };
                 self.session_wanted = true;

@@ -38,7 +38,7 @@ use serde_json::Value as Json;
 pub(crate) use self::addressing::{Created, unfit_aliases};
 use self::changing::DeviceChange;
 pub use self::changing::{Changed, Prepared, Refusal, RenamedRow};
-pub use self::confirmation::{Confirmation, Obstacle, TakenBack};
+pub use self::confirmation::{Confirmation, KeptFile, TakenBack, WayBack};
 pub use self::echo::EchoCounters;
 use self::echo::SharedCounters;
 pub use self::identity::DeviceId;

@@ -108,12 +108,13 @@ impl StatusView<'_> {
         let last = last.as_ref().map(|(end, at)| {
             let (label, names) = ("taken back", end.names.join(", "));
             let ago = format_span(self.since(*at));
-            let reason = end.obstacle.as_ref().map(|reason| format!("; on the device it stays: {reason}"));
+            let stays = (!end.stays.is_empty()).then(|| end.stays.join("; "));
+            let reason = stays.as_ref().map(|stays| format!("; on the device stays {stays}"));
             rows.add_line(label, format!("{names}: {ago} ago{}", reason.unwrap_or_default()));
             object([
                 ("parameters", list(&end.names)),
                 ("secondsAgo", self.since(*at).as_secs().into()),
-                ("obstacle", end.obstacle.clone().into()),
+                ("obstacle", stays.into()),
             ])
         });
         rows.add_member("sources.takenBack", last.unwrap_or_default());

@@ -12,7 +12,7 @@
 use super::confirmation::NewChange;
 use super::notification::digest;
 use super::recovery::set_all;
-use super::{Author, Confirmation, Device, DeviceState, JournalError, Sources, StagedFile, Unfinished};
+use super::{Author, Confirmation, Device, DeviceState, JournalError, KeptFile, Sources, StagedFile, Unfinished};
 use crate::clock::Now;
 use crate::cwmp::fault::{Fault, FaultCode, ParameterFault};
 use crate::cwmp::software::UnitQueueFull;
@@ -44,6 +44,8 @@ pub struct Prepared {
     pub renamed: Vec<RenamedRow>,
     /// The name of the section that is new.
     pub added: Option<String>,
+    /// The files that can go back, if they are to.
+    pub kept: Vec<KeptFile>,
 }
 
 /// An anonymous section that gets a name, which is its key then.
@@ -158,7 +160,7 @@ impl Device {
         let time = self.time_to_confirm(&writes, &kept, author);
         let old_texts = time.map(|_| self.confirmation().map_or(&[][..], Confirmation::files));
         let prepared = drivers.prepare(&writes, old_texts).map_err(|refused| fault(&writes, refused))?;
-        let Prepared { staged, renamed, added } = prepared;
+        let Prepared { staged, renamed, added, kept: files } = prepared;
         name_new_rows(&mut kept, added.as_deref());
         let direct: Vec<Write> =
             writes.iter().filter(|write| !write.place.is_staged() && !write.place.is_row()).cloned().collect();
@@ -172,8 +174,8 @@ impl Device {
         let row = |row: &RenamedRow| self.tree.renamed_rows(&row.package, row.identity.as_ref(), &row.old, &row.new);
         let rows: Vec<Change> = renamed.iter().flat_map(row).collect();
         let undo = self.opposite(&kept, &rows);
-        let change = NewChange { writes: &writes, staged: &staged, kept: &kept, rows: &rows };
-        let confirmation = time.map(|time| self.confirmation_with(&change, time)).or(before.confirmation.clone());
+        let change = NewChange { writes: &writes, files, kept: &kept, rows: &rows };
+        let confirmation = time.map(|time| self.confirmation_with(change, time)).or(before.confirmation.clone());
         let boot = self.state.boot_id.clone();
         let mut work = Unfinished { boot, staged, undo: Vec::new(), confirmation, ..before.clone() };
         if !writes.iter().any(|write| write.place.is_row()) {
@@ -214,8 +216,8 @@ impl Device {
         if time.is_none() && self.unfinished.tentative.is_empty() {
             return self.apply(kept, author, now);
         }
-        let change = NewChange { writes: &[], staged: &[], kept: &kept, rows: &[] };
-        let confirmation = time.map(|time| self.confirmation_with(&change, time));
+        let change = NewChange { writes: &[], files: Vec::new(), kept: &kept, rows: &[] };
+        let confirmation = time.map(|time| self.confirmation_with(change, time));
         let confirmation = confirmation.or_else(|| self.unfinished.confirmation.clone());
         let work = Unfinished { confirmation, tentative: Vec::new(), ..self.unfinished.clone() };
         self.apply_with(kept, Some(DeviceChange { bound: Vec::new(), rows: Vec::new(), work }), author, now)

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The agent measures the time. What is taken back is one change as any other: one record, and renames that a start finishes. A value
-//! that another writer has set since stays, and so do all files if one of them was changed by another program since.
+//! that another writer has set since stays, and so does each setting of a file that another program has changed since.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use super::changing::DeviceChange;
 use super::management_server::{parameter, short_name};
 use super::notification::digest;
 use super::recovery::set_all;
-use super::unfinished::{files_from_json, files_to_json, undo_from_list, undo_list};
+use super::unfinished::{undo_from_list, undo_list};
 use super::{Author, Device, Sources, StagedFile, Unfinished};
 use crate::clock::Now;
 use crate::json;
@@ -25,6 +25,9 @@ use crate::log;
 use crate::model::change::Change;
 use crate::model::reloads::MANAGEMENT_SERVER;
 use crate::model::source::Write;
+pub use kept_file::{KeptFile, WayBack};
+
+mod kept_file;
 
 /// The parameters of ManagementServer without which the device does not reach its ACS.
 const CONTACT: [&str; 3] = [parameter::URL, parameter::USERNAME, parameter::PASSWORD];
@@ -39,8 +42,8 @@ const MAX_NAMES: usize = 64;
 /// The changes that wait for a contact with the ACS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Confirmation {
-    /// The files, each with the digests of the oldest text, which is kept, and of the latest.
-    files: Vec<StagedFile>,
+    /// The files.
+    files: Vec<KeptFile>,
     /// The values of the agent.
     values: Vec<FormerValue>,
     /// The texts of programs and single files, with those before.
@@ -70,7 +73,8 @@ struct FormerValue {
 /// A change that is about to be recorded.
 pub(super) struct NewChange<'c> {
     pub(super) writes: &'c [Write],
-    pub(super) staged: &'c [StagedFile],
+    /// The files, with their settings before it.
+    pub(super) files: Vec<KeptFile>,
     /// The changes of values that the agent keeps.
     pub(super) kept: &'c [Change],
     /// The rows that get other keys.
@@ -82,17 +86,8 @@ pub(super) struct NewChange<'c> {
 pub struct TakenBack {
     /// The names of the parameters that were set.
     pub names: Vec<String>,
-    /// The reason for which the values on the device stay as they were set.
-    pub obstacle: Option<String>,
-}
-
-/// The reason for which kept texts cannot come back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Obstacle {
-    /// The reason, as text.
-    pub reason: String,
-    /// True if another attempt would find the same: another program has changed a file since.
-    pub is_lasting: bool,
+    /// The settings that stay on the device as they are, each with the reason.
+    pub stays: Vec<String>,
 }
 
 impl Confirmation {
@@ -112,18 +107,14 @@ impl Confirmation {
         self.values.iter().any(|value| CONTACT.iter().any(|contact| is_contact(&value.name, contact)))
     }
 
-    /// Returns the files whose old texts are kept.
-    pub(super) fn files(&self) -> &[StagedFile] {
+    /// Returns the files that go back.
+    pub(super) fn files(&self) -> &[KeptFile] {
         &self.files
     }
 
-    fn add_file(&mut self, file: &StagedFile) {
-        match self.files.iter_mut().find(|known| known.package == file.package) {
-            Some(known) if known.new == file.old => known.new.clone_from(&file.new),
-            // The driver keeps the text of another program in place of the first one.
-            Some(known) => known.clone_from(file),
-            None => self.files.push(file.clone()),
-        }
+    fn add_file(&mut self, file: KeptFile) {
+        self.files.retain(|known| known.package != file.package);
+        self.files.push(file);
         // Two programs that lock several packages in the same order never wait for each other.
         self.files.sort_unstable_by(|one, other| one.package.cmp(&other.package));
     }
@@ -161,7 +152,7 @@ impl Confirmation {
             Json::Array(vec![table.as_str().into(), (*number).into(), key.as_str().into(), (*digest).into()])
         };
         json::object([
-            ("files", files_to_json(&self.files)),
+            ("files", self.files.iter().map(KeptFile::to_json).collect()),
             ("values", self.values.iter().map(value).collect()),
             ("texts", undo_list(&self.texts)),
             ("rows", self.rows.iter().map(row).collect()),
@@ -180,7 +171,7 @@ impl Confirmation {
             |json: &Json| Some(FormerValue { name: text(json, 0)?, old: text(json, 1)?, new: number(json, 2)? });
         let row = |json: &Json| Some((text(json, 0)?, number(json, 1)?, text(json, 2)?, number(json, 3)?));
         Confirmation {
-            files: files_from_json(json.get("files")),
+            files: json::items(json.get("files")).iter().filter_map(KeptFile::from_json).collect(),
             values: json::items(json.get("values")).iter().filter_map(value).collect(),
             texts: undo_from_list(json.get("texts")),
             rows: json::items(json.get("rows")).iter().filter_map(row).collect(),
@@ -225,10 +216,10 @@ impl Device {
     }
 
     /// Returns the confirmation that is open after a change which must be confirmed within `time`.
-    pub(super) fn confirmation_with(&self, change: &NewChange<'_>, time: Duration) -> Confirmation {
+    pub(super) fn confirmation_with(&self, change: NewChange<'_>, time: Duration) -> Confirmation {
         let mut open = self.confirmation().cloned().unwrap_or_default();
         (open.time, open.starts) = (open.time.max(time), 0);
-        change.staged.iter().for_each(|file| open.add_file(file));
+        change.files.into_iter().for_each(|file| open.add_file(file));
         for write in change.writes {
             if !write.place.is_staged() && !open.texts.iter().any(|known| known.place == write.place) {
                 open.texts.push(write.clone());
@@ -300,24 +291,22 @@ impl Device {
         now: Now,
     ) -> Result<TakenBack, String> {
         self.finish_interrupted(drivers)?;
-        let (staged, obstacle) = match drivers.prepare_old(&open.files) {
-            Ok(staged) => (staged, None),
-            Err(Obstacle { reason, is_lasting: true }) => (Vec::new(), Some(reason)),
-            Err(Obstacle { reason, .. }) => return Err(reason),
-        };
+        let WayBack { staged, merged, stays } = drivers.prepare_old(&open.files)?;
         let values = self.former_values(open);
         let before = self.unfinished.clone();
+        // Without a change on the device, its services need no reload.
+        let is_changed = merged.is_empty() || !staged.is_empty() || !open.texts.is_empty();
         let mut work = Unfinished { confirmation: None, ..before.clone() };
-        let mut rows = Vec::new();
-        if obstacle.is_none() {
-            (work.boot, work.staged, work.undo) = (self.state.boot_id.clone(), staged, open.texts.clone());
-            open.reloads.iter().for_each(|reload| work.owe(reload));
-            let row = |(table, number, key, digest): &(String, u32, String, u32)| {
-                let is_there = self.tree.exists_instance(&format!("{table}{number}."));
-                is_there.then(|| Change::Row(table.clone(), *number, key.as_str().into(), *digest))
-            };
-            rows.extend(open.rows.iter().filter_map(row));
-        }
+        (work.boot, work.staged, work.undo) = (self.state.boot_id.clone(), staged, open.texts.clone());
+        open.reloads.iter().filter(|_| is_changed).for_each(|reload| work.owe(reload));
+        // Where another program has changed the package, its sections keep the names by which their rows are found.
+        let is_whole =
+            |table: &str| self.tree.package_of_rows(table).is_none_or(|(package, _)| !merged.contains(&package));
+        let row = |(table, number, key, digest): &(String, u32, String, u32)| {
+            let is_there = is_whole(table) && self.tree.exists_instance(&format!("{table}{number}."));
+            is_there.then(|| Change::Row(table.clone(), *number, key.as_str().into(), *digest))
+        };
+        let rows: Vec<Change> = open.rows.iter().filter_map(row).collect();
         let undo = self.opposite(&values, &rows);
         let change = DeviceChange { bound: Vec::new(), rows, work };
         if let Err(error) = self.apply_with(values, Some(change), Author::Other, now) {
@@ -333,12 +322,8 @@ impl Device {
         let texts = texts.into_iter().map(|write| Write { text: write.old.clone(), ..write });
         set_all(drivers, texts.collect());
         self.sources.forget_answers();
-        if obstacle.is_none() {
-            self.sources
-                .pins
-                .retain(|pinned| !open.reloads.iter().any(|reload| pinned.reload.as_ref() == Some(reload)));
-        }
-        Ok(TakenBack { names: open.names.clone(), obstacle })
+        self.sources.pins.retain(|pinned| !open.reloads.iter().any(|reload| pinned.reload.as_ref() == Some(reload)));
+        Ok(TakenBack { names: open.names.clone(), stays })
     }
 
     /// Returns the changes that give the agent its former values. One that another writer has set since stays.

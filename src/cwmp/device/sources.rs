@@ -12,7 +12,7 @@ mod link_states;
 mod stack;
 
 use super::changing;
-use super::{Device, Obstacle, Prepared, Refusal, StagedFile};
+use super::{Device, KeptFile, Prepared, Refusal, StagedFile, WayBack};
 use crate::clock::Now;
 use crate::cwmp::device::Author;
 use crate::log;
@@ -48,12 +48,12 @@ pub trait Sources {
     fn end(&mut self) {}
 
     /// Checks texts, and writes those of files beside the files that they will replace. Nothing that the device uses has changed. The
-    /// files are locked until [`Sources::commit`] or [`Sources::discard`]. With `kept`, the texts before are kept beside the files too,
-    /// except where they are kept already: for the files in `kept` that have their new text still.
+    /// files are locked until [`Sources::commit`] or [`Sources::discard`]. With `kept`, the files are to go back one day: their texts
+    /// before are kept beside them too, and their settings are returned. `kept` are the files for which this is so already.
     ///
     /// # Errors
     /// All refusals; then nothing is prepared.
-    fn prepare(&mut self, writes: &[Write], _kept: Option<&[StagedFile]>) -> Result<Prepared, Vec<Refusal>> {
+    fn prepare(&mut self, writes: &[Write], _kept: Option<&[KeptFile]>) -> Result<Prepared, Vec<Refusal>> {
         changing::refuse_all(writes).map(|()| Prepared::default())
     }
 
@@ -73,18 +73,20 @@ pub trait Sources {
     /// Removes the prepared files.
     fn discard(&mut self) {}
 
-    /// Prepares the way back to the kept texts of these files. Returns those that have other texts now, for the record.
+    /// Prepares the way back of these files. A file that another program has changed since gets only those of the former settings that
+    /// the agent has set.
     ///
     /// # Errors
-    /// The reason, such as a file that another program has changed since; then nothing is prepared.
-    fn prepare_old(&mut self, files: &[StagedFile]) -> Result<Vec<StagedFile>, Obstacle> {
-        let obstacle = || Obstacle { reason: "the device cannot be changed".to_owned(), is_lasting: true };
-        if files.is_empty() { Ok(Vec::new()) } else { Err(obstacle()) }
+    /// The reason for which nothing is prepared; another attempt may succeed.
+    fn prepare_old(&mut self, files: &[KeptFile]) -> Result<WayBack, String> {
+        let names = || files.iter().map(|file| file.package.clone());
+        let stays = names().map(|package| format!("uci {package}: the device cannot be changed")).collect();
+        Ok(WayBack { staged: Vec::new(), merged: names().collect(), stays })
     }
 
     /// Puts prepared files into their places that a crash has left, if a record names them, and removes others, as well as all kept
     /// texts but those of `kept`. Returns notices for the log.
-    fn recover(&mut self, _staged: &[StagedFile], _kept: &[StagedFile]) -> Vec<String> {
+    fn recover(&mut self, _staged: &[StagedFile], _kept: &[KeptFile]) -> Vec<String> {
         Vec::new()
     }
 

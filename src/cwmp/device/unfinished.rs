@@ -92,12 +92,12 @@ impl Unfinished {
 }
 
 /// Returns the form of files in the journal.
-pub(super) fn files_to_json(files: &[StagedFile]) -> Json {
+fn files_to_json(files: &[StagedFile]) -> Json {
     files.iter().map(|file| json::list_of_texts(&mut [&file.package, &file.old, &file.new].into_iter())).collect()
 }
 
 /// Reads the form of files in the journal. Malformed ones are left out.
-pub(super) fn files_from_json(json: Option<&Json>) -> Vec<StagedFile> {
+fn files_from_json(json: Option<&Json>) -> Vec<StagedFile> {
     let file = |file: &Json| {
         let text = |at: usize| json::text(file.get(at));
         Some(StagedFile { package: text(0)?, old: text(1)?, new: text(2)? })

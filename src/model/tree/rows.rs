@@ -264,11 +264,9 @@ impl Tree {
 
     /// Returns the changes by which a row of a package gets another key, in all tables of this identity.
     pub fn renamed_rows(&self, package: &str, identity: Option<&Identity>, old: &str, new: &str) -> Vec<Change> {
-        let Some(bindings) = &self.schema.bindings else { return Vec::new() };
         let is_of_package = |table: &str| {
-            let binding = self.schema.bound_table(table).and_then(|node| bindings.table(node));
-            let sections = binding.and_then(|binding| bindings.source(binding.source).sections());
-            sections.is_some_and(|(known, of_table)| known == package && of_table.as_ref() == identity)
+            let rows = self.package_of_rows(table);
+            rows.is_some_and(|(known, of_table)| known == package && of_table.as_ref() == identity)
         };
         let renamed = |change: Change| match change {
             Change::Row(table, number, key, _) if *key == *old && is_of_package(&table) => {
@@ -277,6 +275,13 @@ impl Tree {
             _ => None,
         };
         self.rows().into_iter().filter_map(renamed).collect()
+    }
+
+    /// Returns the UCI package whose sections are the rows of a table, and the options that tell them apart.
+    pub fn package_of_rows(&self, table: &str) -> Option<(String, Option<Identity>)> {
+        let bindings = self.schema.bindings.as_ref()?;
+        let binding = self.schema.bound_table(table).and_then(|node| bindings.table(node))?;
+        bindings.source(binding.source).sections()
     }
 
     /// Returns the change that makes the journal hold a row which comes and goes by itself, if a change sets its alias. The

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::store::{Cause, Committed, Failure, PackageStore, Recovery, Staged, Sums};
-use crate::cwmp::device::{Obstacle, Prepared, Refusal, RenamedRow, StagedFile};
+use super::store::{Cause, Committed, Failure, Locked, Old, PackageStore, Recovery, Staged, Sums};
+use crate::cwmp::device::{KeptFile, Prepared, Refusal, RenamedRow, StagedFile, WayBack};
 use crate::cwmp::fault::FaultCode;
 use crate::digest::md5_sum;
-use crate::model::source::uci::edit::{Reason, edit};
+use crate::model::source::uci::edit::{Reason, edit, note, take_back};
 use crate::model::source::{Place, Write};
 use crate::sources::openwrt::items;
 use edits::Edits;
@@ -22,8 +22,19 @@ pub(in crate::sources) struct Packages {
     is_undecided: bool,
 }
 
-/// A package that is staged unless it has its text already, with the sections in it that got a name, and the new one.
-type StagedPackage = (Option<Staged>, Vec<RenamedRow>, Option<String>);
+/// A package that is staged.
+struct StagedPackage {
+    staged: Staged,
+    /// The sections that got a name.
+    renamed: Vec<RenamedRow>,
+    /// The new section.
+    added: Option<String>,
+    /// The file that can go back, if it is to.
+    kept: Option<KeptFile>,
+}
+
+/// The most settings of a package that are named for the log.
+const MAX_NAMED: usize = 16;
 
 /// The writes of a package, with their indexes.
 type Group<'w> = Vec<(usize, &'w Write)>;
@@ -34,15 +45,15 @@ impl Packages {
         Packages { store: PackageStore::new(stop), staged: Vec::new(), is_undecided: false }
     }
 
-    /// Writes the new texts of the packages beside their files, in the order of their names, and keeps all of them locked. `kept` are
-    /// the files whose old texts are kept already, if those of this change are to be kept.
+    /// Writes the new texts of the packages beside their files, in the order of their names, and keeps all of them locked. With
+    /// `kept`, the files are to go back one day; it has those for which this is so already.
     ///
     /// # Errors
     /// All refusals; then nothing is left.
     pub(in crate::sources) fn stage(
         &mut self,
         writes: &[Write],
-        kept: Option<&[StagedFile]>,
+        kept: Option<&[KeptFile]>,
     ) -> Result<Prepared, Vec<Refusal>> {
         self.discard();
         let (mut prepared, mut refused) = (Prepared::default(), Vec::new());
@@ -53,12 +64,13 @@ impl Packages {
                 staged => staged,
             };
             match staged {
-                Ok((None, ..)) => {}
-                Ok((Some(staged), renamed, added)) => {
-                    prepared.staged.push(record(&staged));
-                    prepared.renamed.extend(renamed);
-                    prepared.added = prepared.added.or(added);
-                    self.staged.push(staged);
+                Ok(None) => {}
+                Ok(Some(package)) => {
+                    prepared.staged.push(record(&package.staged));
+                    prepared.renamed.extend(package.renamed);
+                    prepared.added = prepared.added.or(package.added);
+                    prepared.kept.extend(package.kept);
+                    self.staged.push(package.staged);
                 }
                 Err(Stop::Refused(refusals)) => refused.extend(refusals),
                 Err(Stop::Failed(Failure { cause, text })) => {
@@ -73,18 +85,14 @@ impl Packages {
         Err(refused)
     }
 
-    /// Writes the new text of one package.
+    /// Writes the new text of one package, unless it has its text already.
     fn stage_package(
         &self,
         package: &str,
         group: &Group<'_>,
-        kept: Option<&[StagedFile]>,
-    ) -> Result<StagedPackage, Stop> {
+        kept: Option<&[KeptFile]>,
+    ) -> Result<Option<StagedPackage>, Stop> {
         let locked = self.store.begin(package).map_err(Stop::Failed)?;
-        // The text of another program, which has changed the package since, takes the place of the one that was kept.
-        let present = md5_sum(locked.text());
-        let keeps_old =
-            kept.is_some_and(|kept| !kept.iter().any(|file| file.package == package && file.new == present));
         let edits = Edits::of(package, &locked, group)?;
         let new = edits.applied(package, group, locked.text())?;
         let new = match Edits::of_providers(package, &new, group)? {
@@ -97,26 +105,39 @@ impl Packages {
             let text = format!("uci {package}: {reason}");
             Stop::Refused(writes.into_iter().map(|write| refusal(write, code_of(&reason), &text)).collect())
         })?;
-        Ok((locked.stage(&new, keeps_old).map_err(Stop::Failed)?, renamed, edits.added))
+        let kept = match kept {
+            Some(kept) => Some(former(package, kept, locked.text(), &new, &edits)?),
+            None => None,
+        };
+        // The text before the first change stays.
+        let keeps_old = kept.as_ref().is_some_and(|file| file.old == md5_sum(locked.text()));
+        let staged = locked.stage(&new, keeps_old).map_err(Stop::Failed)?;
+        Ok(staged.map(|staged| StagedPackage { staged, renamed, added: edits.added, kept }))
     }
 
-    /// Prepares the way back to the old texts of these files. Returns those that have other texts now.
+    /// Prepares the way back of these files.
     ///
     /// # Errors
-    /// The reason, such as a file that another program has changed since; then nothing is prepared.
-    pub(in crate::sources) fn stage_old(&mut self, files: &[StagedFile]) -> Result<Vec<StagedFile>, Obstacle> {
+    /// The reason, such as a package that another program has locked; then nothing is prepared.
+    pub(in crate::sources) fn stage_old(&mut self, files: &[KeptFile]) -> Result<WayBack, String> {
         self.discard();
-        for StagedFile { package, old, new } in files {
-            let sums = Sums { old: old.clone(), new: new.clone() };
-            match self.store.begin(package).and_then(|locked| locked.stage_old(&sums)) {
+        let mut way = WayBack::default();
+        for file in files {
+            match self.store.begin(&file.package).and_then(|locked| stage_back(locked, file, &mut way)) {
                 Ok(staged) => self.staged.extend(staged),
+                // Another program has removed the package, and the others go back.
+                Err(Failure { cause: Cause::Missing, text }) => {
+                    way.merged.push(file.package.clone());
+                    way.stays.push(text);
+                }
                 Err(failure) => {
                     self.discard();
-                    return Err(Obstacle { is_lasting: failure.cause == Cause::Changed, reason: failure.text });
+                    return Err(failure.text);
                 }
             }
         }
-        Ok(self.staged.iter().map(record).collect())
+        way.staged = self.staged.iter().map(record).collect();
+        Ok(way)
     }
 
     /// Renames the prepared files.
@@ -152,7 +173,7 @@ impl Packages {
 
     /// Renames the files of a record that a crash has left, and removes those without a record. `kept` are the files whose old texts
     /// are kept. Returns notices.
-    pub(in crate::sources) fn recover(&mut self, files: &[StagedFile], kept: &[StagedFile]) -> Vec<String> {
+    pub(in crate::sources) fn recover(&mut self, files: &[StagedFile], kept: &[KeptFile]) -> Vec<String> {
         let (mut notices, mut keep) = (Vec::new(), Vec::new());
         for StagedFile { package, old, new } in files {
             let sums = Sums { old: old.clone(), new: new.clone() };
@@ -180,6 +201,48 @@ impl Packages {
 fn record(staged: &Staged) -> StagedFile {
     let Sums { old, new } = staged.sums().clone();
     StagedFile { package: staged.package().to_owned(), old, new }
+}
+
+/// Returns the settings of a package before a change and those before it, of the files in `kept`.
+fn former(package: &str, kept: &[KeptFile], old: &[u8], new: &[u8], edits: &Edits) -> Result<KeptFile, Stop> {
+    let (before, after) = (md5_sum(old), md5_sum(new));
+    let known = kept.iter().find(|file| file.package == package);
+    let mut file = known.cloned().unwrap_or_else(|| KeptFile { old: before.clone(), ..KeptFile::default() });
+    if known.is_some_and(|known| known.new != before) {
+        file.old.clear();
+    }
+    (file.package, file.new) = (package.to_owned(), after);
+    let noted = note(&mut file.former, old, new, &edits.changes, &edits.moved_sections());
+    let broken = |reason| {
+        let text = format!("uci {package}: {reason}");
+        Stop::Failed(Failure { cause: Cause::Failed, text })
+    };
+    noted.map(|()| file).map_err(broken)
+}
+
+/// Prepares the way back of one file. Notes the settings that stay.
+fn stage_back(locked: Locked, file: &KeptFile, way: &mut WayBack) -> Result<Option<Staged>, Failure> {
+    let package = &file.package;
+    let locked = match locked.stage_old(&Sums { old: file.old.clone(), new: file.new.clone() })? {
+        Old::Staged(staged) => return Ok(staged),
+        Old::Foreign(locked) => locked,
+    };
+    way.merged.push(package.clone());
+    let is_earlier = file.former.is_empty();
+    match take_back(locked.text(), &file.former) {
+        // The journal of an earlier version has no settings.
+        Ok(_) if is_earlier => way.stays.push(format!("uci {package}: another program has changed it since")),
+        Ok((text, stays)) => {
+            let name = |setting: &String| format!("uci {package}.{setting}: another program has changed it since");
+            way.stays.extend(stays.iter().take(MAX_NAMED).map(name));
+            if let Some(more) = stays.len().checked_sub(MAX_NAMED).filter(|more| *more > 0) {
+                way.stays.push(format!("uci {package}: {more} more"));
+            }
+            return locked.stage(&text, false);
+        }
+        Err(reason) => way.stays.push(format!("uci {package}: {reason}")),
+    }
+    Ok(None)
 }
 
 /// Returns the writes of each package, in the order of the names: two programs that lock several packages in the same order never
@@ -230,7 +293,7 @@ fn code(cause: Cause) -> FaultCode {
     match cause {
         Cause::Refused => FaultCode::RequestDenied,
         Cause::Full => FaultCode::ResourcesExceeded,
-        Cause::Changed | Cause::Failed => FaultCode::InternalError,
+        Cause::Changed | Cause::Missing | Cause::Failed => FaultCode::InternalError,
     }
 }
 

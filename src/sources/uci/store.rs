@@ -31,6 +31,7 @@ use crate::model::source::uci::edit::MAX_TEXT;
 use crate::model::source::uci::{Identity, is_package, rows};
 use failure::fail;
 pub(crate) use failure::{Cause, Failure};
+pub(crate) use old::Old;
 #[cfg(test)]
 use simulation::step;
 

@@ -12,13 +12,19 @@ use crate::support::fake_clock::FakeClock;
 use crate::support::network::{in_own_network, sh};
 use crate::support::port::{closed_address, of_its_own};
 use crate::support::skip::skip_for_lack_of;
-use crate::support::{AcsOptions, Agent, ManualAcs, set_parameter_attributes, set_parameter_values};
+use crate::support::{
+    AcsOptions, Agent, ManualAcs, add_object, delete_object, set_parameter_attributes, set_parameter_values,
+};
 
 /// The reload applies the user name of the WAN: a provider that does not know it gives no address.
 const OVERLAY: &str = r#"{ "Device": {
     "X_00D09E_WAN": { "source": { "uci": "network", "at": "wan" },
       "Username": { "type": "string", "access": "readWrite", "pattern": "[a-z0-9@.-]*", "source": "username" },
       "MTU": { "type": "unsignedInt", "access": "readWrite", "source": { "field": "mtu", "absent": "1492" } } },
+    "X_00D09E_VLAN": { "access": "readWrite", "source": { "uci": "network", "rows": "bridge-vlan", "identity": ["vlan"],
+        "add": { "device": "br-lan" } },
+      "{i}": { "Number": { "type": "string", "access": "readWrite", "pattern": "[0-9]*", "source": "vlan" },
+        "Ports": { "type": "string", "access": "readWrite", "list": true, "source": { "field": "ports", "as": "words" } } } },
     "X_00D09E_Note": { "type": "string", "access": "readWrite", "value": "before" } },
   "actions": { "reboot": ["/bin/true"] },
   "reloads": { "network": { "run": ["@SCRIPT@"], "settle": 0, "confirmMinutes": 2 },
@@ -30,6 +36,7 @@ const SCRIPT: &str = "#!/bin/sh\necho reload >> @PLACE@/reloads\n\
 
 const USERNAME: &str = "Device.X_00D09E_WAN.Username";
 const MTU: &str = "Device.X_00D09E_WAN.MTU";
+const VLAN: &str = "Device.X_00D09E_VLAN.";
 const NOTE: &str = "Device.X_00D09E_Note";
 const URL: &str = "Device.ManagementServer.URL";
 const LINE: &str = "line-4711@isp.example";
@@ -213,19 +220,126 @@ fn a_setting_comes_back_after_a_reboot() {
     });
 }
 
-/// What a technician has put into the file since stays.
+/// Returns a package in which a technician has corrected the MTU, and added an option and a comment.
+fn repaired(text: &str) -> String {
+    let mtu = "\toption mtu '1400'\n";
+    assert!(text.contains(mtu), "{text}");
+    format!("# repaired on site\n{}", text.replace(mtu, "\toption mtu '1300'\n\toption ac 'isp'\n"))
+}
+
+impl Scene {
+    /// Sets a user name that cuts the device off and another MTU, and lets a technician work on the file. Returns the text that the
+    /// package has after the way back.
+    fn cut_off_and_repair(&self, write: impl FnOnce(&str)) -> String {
+        let position = self.agent.log_position();
+        let values =
+            [(USERNAME, "string", "wrong@isp.example"), (MTU, "unsignedInt", "1400"), (NOTE, "string", "after")];
+        self.set(&values);
+        self.agent.wait_for_log_after(position, "to be confirmed by a contact with the ACS within 120 s", SOON);
+        self.agent.wait_for_log_after(position, "session failed", SOON);
+        let text = repaired(&self.package());
+        write(&text);
+        text.replace("'wrong@isp.example'", "'line-4711@isp.example'")
+    }
+
+    /// Lets the agent wait too long for its ACS, and expects its values to be back, and those of the technician to stay.
+    fn expect_merged(&self, expected: &str, events: &[&str]) {
+        let position = self.agent.log_position();
+        self.wait_too_long();
+        self.expect_session(events, |inform| assert_eq!(inform.value(USERNAME), Some(LINE)));
+        assert_eq!((self.package().as_str(), self.beside()), (expected, Vec::new()));
+        assert_eq!((self.agent.value(MTU), self.agent.value(NOTE)), ("1300".into(), "before".into()));
+        let stays = "uci network.wan.mtu: another program has changed it since";
+        let log = self.agent.log_after(position);
+        assert!(log.contains(&format!("not taken back: {stays}")), "{log}");
+        let status = self.agent.succeeds(&["status"]);
+        assert!(status.contains(&format!("; on the device stays {stays}")), "{status}");
+    }
+}
+
+/// R164, R172: what a technician has put into the file since stays, option by option, and the rest goes back. So it is after a reboot,
+/// and where an editor writes into the file itself. Changes that the technician has staged without a commit stay staged.
 #[test]
-fn a_file_that_somebody_has_changed_stays() {
-    in_own_network("sources::unconfirmed::a_file_that_somebody_has_changed_stays", || {
+fn what_somebody_has_changed_in_a_file_stays() {
+    in_own_network("sources::unconfirmed::what_somebody_has_changed_in_a_file_stays", || {
+        let Some(mut scene) = Scene::new() else { return };
+        let staged = scene.router.path("staged");
+        fs::create_dir(&staged).expect("a directory");
+        fs::write(staged.join("network"), "network.wan.mtu='1111'\n").expect("written");
+        let mount = format!("mkdir -p /tmp/.uci && mount --bind {} /tmp/.uci", staged.display());
+        sh(&format!("nsenter -t {} -m sh -c '{mount}'", scene.agent.pid()));
+        let expected = scene.cut_off_and_repair(|text| scene.router.commit("network", text));
+        scene.expect_merged(&expected, &[PERIODIC, VALUE_CHANGE]);
+        assert_eq!(scene.reloads(), 2);
+        let text = fs::read_to_string(staged.join("network")).expect("the staged changes");
+        assert_eq!(
+            (text.as_str(), fs::read_dir(&staged).expect("a directory").count()),
+            ("network.wan.mtu='1111'\n", 1)
+        );
+        // Once more, with an editor that writes into the file, and a power cut before the time is over.
+        scene.router.commit("network", PACKAGES[2].1);
+        scene.clock.advance(0);
+        scene.agent.crash_and_restart();
+        scene.agent.wait_for_control();
+        let file = scene.router.path("etc/config/network");
+        let expected = scene.cut_off_and_repair(|text| fs::write(&file, text).expect("written"));
+        let position = scene.agent.log_position();
+        scene.agent.reboot();
+        scene.agent.wait_for_log_after(position, "session failed", SOON);
+        scene.expect_merged(&expected, &[BOOT, PERIODIC, VALUE_CHANGE]);
+    });
+}
+
+/// A package that another program has removed keeps nothing else from going back.
+#[test]
+fn a_package_that_is_gone_does_not_come_back() {
+    in_own_network("sources::unconfirmed::a_package_that_is_gone_does_not_come_back", || {
         let Some(scene) = Scene::new() else { return };
         scene.cut_off();
-        let text = format!("{}\n# repaired on site\n", scene.package().replace("wrong@", "line-4711@"));
-        scene.router.commit("network", &text);
+        fs::remove_file(scene.router.path("etc/config/network")).expect("removed");
         scene.wait_too_long();
-        assert_eq!((scene.package(), scene.beside()), (text, Vec::new()));
-        assert!(scene.agent.log().contains("another program has changed the package since"));
-        let status = scene.agent.succeeds(&["status"]);
-        assert!(status.contains("on the device it stays"), "{status}");
+        scene.agent.wait_for_log("not taken back: /etc/config/network: No such file", SOON);
+        assert_eq!((scene.agent.value(NOTE), scene.beside()), ("before".into(), Vec::new()));
+        assert!(!scene.router.path("etc/config/network").exists());
+        assert_eq!(scene.reloads(), 1, "nothing has changed on the device");
+    });
+}
+
+/// Sections that the ACS has added go, and those that it has deleted come back, beside what a technician has changed in the file.
+#[test]
+fn sections_come_and_go_beside_the_changes_of_others() {
+    in_own_network("sources::unconfirmed::sections_come_and_go_beside_the_changes_of_others", || {
+        let Some(scene) = Scene::new() else { return };
+        let position = scene.agent.log_position();
+        assert_eq!(scene.agent.value(&format!("{VLAN}1.Number")), "10");
+        scene.agent.succeeds(&["inform"]);
+        scene.acs.expect_session(&[PERIODIC], |_, session| {
+            session.succeeds(&set_parameter_values(&[(USERNAME, "string", "wrong@isp.example")], "k1"));
+            for number in ["20", "30"] {
+                let added = session.succeeds(&add_object(VLAN, "k2"));
+                let name = format!("{VLAN}{}.Number", added.argument("InstanceNumber").expect("a number"));
+                session.succeeds(&set_parameter_values(&[(&name, "string", number)], "k2"));
+            }
+            session.succeeds(&delete_object(&format!("{VLAN}1."), "k3"));
+        });
+        scene.agent.wait_for_log_after(position, "session failed", SOON);
+        let text = scene.package();
+        assert!(text.contains("vlan '20'") && text.contains("vlan '30'") && !text.contains("vlan '10'"), "{text}");
+        // The technician goes on with the second one of the new sections, and adds another one.
+        let text = text.replace("vlan '30'\n", "vlan '30'\n\tlist ports 'lan3:t'\n");
+        let theirs = "\nconfig route 'theirs'\n\toption target '10.0.0.0/8'\n";
+        scene.router.commit("network", &format!("{text}{theirs}"));
+        scene.wait_too_long();
+        scene.expect_session(&[PERIODIC, VALUE_CHANGE], |inform| assert_eq!(inform.value(USERNAME), Some(LINE)));
+        let third = "\nconfig bridge-vlan 'cpe_bridge_vlan_3'\n\toption device 'br-lan'\n\toption vlan '30'\n\tlist ports 'lan3:t'\n";
+        let original = PACKAGES[2].1.replace("\"line-4711@isp.example\"", "'line-4711@isp.example'");
+        assert_eq!(scene.package(), format!("{original}{third}{theirs}"));
+        assert!(scene.agent.log().contains("uci network.cpe_bridge_vlan_3: another program has changed it since"));
+        let numbers = scene.agent.succeeds(&["get", VLAN]);
+        assert!(
+            numbers.contains("Number=10") && numbers.contains("3.Number=30") && !numbers.contains("=20"),
+            "{numbers}"
+        );
     });
 }
 
@@ -370,6 +484,57 @@ fn a_kill_on_the_way_back_leaves_a_way_back() {
             drop(killer);
             scene.acs.clear();
             scene.recover(&mut kills, &format!("{call} {number}"));
+        }
+        assert!(kills.iter().all(|count| *count >= 2), "{kills:?}");
+    });
+}
+
+/// R164: so it is where another program has changed the file: its changes stay, and those of the agent are there whole or not at all.
+#[test]
+fn a_kill_on_the_way_back_loses_no_change_of_others() {
+    in_own_network("sources::unconfirmed::a_kill_on_the_way_back_loses_no_change_of_others", || {
+        if !has_strace() {
+            return;
+        }
+        let Some(mut scene) = Scene::new() else { return };
+        let mut kills = [0; 2];
+        for (call, number) in steps(&[("renameat", 1), ("unlinkat", 2), ("fsync", 4), ("write", 2)]) {
+            let at = format!("{call} {number}");
+            let expected = scene.cut_off_and_repair(|text| scene.router.commit("network", text));
+            let before = scene.package();
+            let killer = Killer::at(&scene.agent, call, number);
+            let position = scene.agent.log_position();
+            scene.clock.advance(TOO_LATE);
+            scene.agent.command(&["get", NOTE]);
+            let began = Instant::now();
+            while scene.agent.is_running() && !scene.agent.log_after(position).contains("not reached in time") {
+                assert!(began.elapsed() < SOON, "{at}: neither killed nor taken back");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            drop(killer);
+            let found = scene.package();
+            assert!([&before, &expected].contains(&&found), "{at}: {found}");
+            scene.acs.clear();
+            scene.clock.advance(0);
+            let position = scene.agent.log_position();
+            scene.agent.restart();
+            scene.agent.wait_for_control();
+            let is_back = scene.package() == expected;
+            kills[usize::from(is_back)] += 1;
+            if !is_back {
+                assert_eq!(scene.package(), before, "{at}");
+                scene.agent.wait_for_log_after(position, "session failed", SOON);
+                scene.clock.advance(TOO_LATE);
+            } else {
+                scene.agent.succeeds(&["inform"]);
+            }
+            scene.serve(|| scene.agent.log_after(position).contains("session finished"));
+            assert_eq!((scene.package(), scene.beside()), (expected, Vec::new()), "{at}");
+            assert_eq!((scene.agent.value(USERNAME), scene.agent.value(NOTE)), (LINE.into(), "before".into()), "{at}");
+            scene.router.commit("network", PACKAGES[2].1);
+            scene.clock.advance(0);
+            scene.agent.crash_and_restart();
+            scene.agent.wait_for_control();
         }
         assert!(kills.iter().all(|count| *count >= 2), "{kills:?}");
     });

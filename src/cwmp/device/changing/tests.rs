@@ -79,7 +79,7 @@ impl Sources for World {
         queries.iter().map(|query| Response { answer: answer(query), took: Duration::ZERO }).collect()
     }
 
-    fn prepare(&mut self, writes: &[Write], _: Option<&[StagedFile]>) -> Result<Prepared, Vec<Refusal>> {
+    fn prepare(&mut self, writes: &[Write], _: Option<&[KeptFile]>) -> Result<Prepared, Vec<Refusal>> {
         let mut state = self.0.borrow_mut();
         if state.fails("prepare") {
             return Err(vec![Refusal { write: 0, code: FaultCode::ResourcesExceeded, text: "full".into() }]);
@@ -138,7 +138,7 @@ impl Sources for World {
         self.0.borrow().is_locked
     }
 
-    fn recover(&mut self, staged: &[StagedFile], _: &[StagedFile]) -> Vec<String> {
+    fn recover(&mut self, staged: &[StagedFile], _: &[KeptFile]) -> Vec<String> {
         self.0.borrow_mut().done.push(format!("recover {}", staged.len()));
         self.0.borrow().notices.clone()
     }

@@ -5,6 +5,7 @@ use super::*;
 use crate::cwmp::device::{Prepared, Refusal};
 use crate::cwmp::event::EventCode;
 use crate::cwmp::testing::{MemoryJournal, NOW, device_with};
+use crate::model::source::uci::edit::Former;
 use crate::model::source::{Answer, Query, Response, Row, Target};
 use crate::model::tree::Wanted;
 
@@ -59,17 +60,22 @@ impl Sources for World {
         queries.iter().map(answer).collect()
     }
 
-    fn prepare(&mut self, writes: &[Write], kept: Option<&[StagedFile]>) -> Result<Prepared, Vec<Refusal>> {
+    fn prepare(&mut self, writes: &[Write], kept: Option<&[KeptFile]>) -> Result<Prepared, Vec<Refusal>> {
         let mut state = self.0.borrow_mut();
         let write = writes.iter().find(|write| write.place.is_staged());
         let Some(text) = write.and_then(|write| write.text.clone()) else { return Ok(Prepared::default()) };
         let present = state.text.clone();
-        if kept.is_some_and(|kept| kept.iter().all(|file| file.new != present)) {
+        state.staged = Some(text.clone());
+        let package = "network".to_owned();
+        let former = Former { section: "lan".into(), option: "mtu".into(), old: present.clone(), ..Former::default() };
+        let first =
+            KeptFile { package: package.clone(), old: present.clone(), former: vec![former], ..KeptFile::default() };
+        let kept = kept.map(|kept| KeptFile { new: text.clone(), ..kept.first().cloned().unwrap_or(first) });
+        if kept.as_ref().is_some_and(|file| file.old == present) {
             state.old = Some(present.clone());
         }
-        state.staged = Some(text.clone());
-        let file = StagedFile { package: "network".into(), old: present, new: text };
-        Ok(Prepared { staged: vec![file], ..Prepared::default() })
+        let file = StagedFile { package, old: present, new: text };
+        Ok(Prepared { staged: vec![file], kept: kept.into_iter().collect(), ..Prepared::default() })
     }
 
     fn set(&mut self, writes: &[Write]) -> Vec<Refusal> {
@@ -92,17 +98,19 @@ impl Sources for World {
         self.0.borrow_mut().staged = None;
     }
 
-    fn prepare_old(&mut self, files: &[StagedFile]) -> Result<Vec<StagedFile>, Obstacle> {
+    fn prepare_old(&mut self, files: &[KeptFile]) -> Result<WayBack, String> {
         let mut state = self.0.borrow_mut();
-        let obstacle = |reason: &str, is_lasting| Err(Obstacle { reason: reason.to_owned(), is_lasting });
         match files {
-            [] => Ok(Vec::new()),
-            _ if state.fails == Some("prepare") => obstacle("locked", false),
-            [file] if file.new != state.text => obstacle("changed", true),
+            [] => Ok(WayBack::default()),
+            _ if state.fails == Some("prepare") => Err("locked".to_owned()),
+            [file] if file.new != state.text => {
+                Ok(WayBack { merged: vec!["network".into()], stays: vec!["changed".into()], ..WayBack::default() })
+            }
             [file] => {
                 assert_eq!(state.old.as_ref(), Some(&file.old), "the oldest text is kept");
                 state.staged = Some(file.old.clone());
-                Ok(vec![StagedFile { package: "network".into(), old: file.new.clone(), new: file.old.clone() }])
+                let staged = StagedFile { package: "network".into(), old: file.new.clone(), new: file.old.clone() };
+                Ok(WayBack { staged: vec![staged], ..WayBack::default() })
             }
             _ => unreachable!("one package"),
         }
@@ -112,7 +120,7 @@ impl Sources for World {
         self.0.borrow().is_locked
     }
 
-    fn recover(&mut self, staged: &[StagedFile], kept: &[StagedFile]) -> Vec<String> {
+    fn recover(&mut self, staged: &[StagedFile], kept: &[KeptFile]) -> Vec<String> {
         let mut state = self.0.borrow_mut();
         state.waiting = staged.len();
         if kept.is_empty() {
@@ -232,7 +240,7 @@ fn an_unconfirmed_change_is_taken_back() {
     let records = scene.journal.records().len();
     let end = scene.take_back();
     assert_eq!(end.names, ["Device.Lan.MTU", "Device.Led", "Device.Kept", "Device.Other"]);
-    assert_eq!(end.obstacle, None);
+    assert_eq!(end.stays, [""; 0]);
     assert_eq!(scene.journal.records().len(), records + 1, "one record");
     assert_eq!((scene.text(), scene.value("Kept")), ("1500".to_owned(), "a".to_owned()));
     assert_eq!(scene.world.0.borrow().led, "off");
@@ -287,22 +295,24 @@ fn the_url_and_the_credentials_come_back() {
 #[test]
 fn what_another_program_has_changed_stays() {
     let mut scene = Scene::new();
-    scene.set(&[("Lan.MTU", "1400"), ("ManagementServer.URL", "http://dead.example/"), ("Led", "on")]);
+    scene.set(&[("Lan.MTU", "1400"), ("ManagementServer.URL", "http://dead.example/")]);
+    scene.device.begin_reload("network", NOW);
+    scene.device.end_reload(false);
     scene.world.0.borrow_mut().text = "1450".into();
     scene.world.0.borrow_mut().fails = Some("prepare");
     assert_eq!(scene.device.take_back(NOW), Err("locked".to_owned()));
     assert!(scene.device.confirmation().is_some(), "another attempt follows");
     scene.world.0.borrow_mut().fails = None;
-    assert_eq!(scene.take_back().obstacle.as_deref(), Some("changed"));
+    assert_eq!(scene.take_back().stays, ["changed"]);
     assert_eq!((scene.text(), scene.device.acs_url()), ("1450".to_owned(), "http://acs.example/".to_owned()));
-    assert_eq!(scene.world.0.borrow().led, "on", "it belongs to the file");
     assert!(scene.device.confirmation().is_none() && scene.world.0.borrow().old.is_none());
-    // The ACS sets a value behind it: the text of the other program is the one that comes back.
-    scene.set(&[("Lan.MTU", "1400")]);
+    assert_eq!(scene.device.owed_reloads(), [""; 0], "nothing has changed on the device");
+    // The text of a program goes back all the same, and the reloads follow.
+    scene.set(&[("Lan.MTU", "1400"), ("Led", "on")]);
     scene.world.0.borrow_mut().text = "1450".into();
-    scene.set(&[("Lan.MTU", "1300")]);
-    assert_eq!(scene.take_back().obstacle, None);
-    assert_eq!(scene.text(), "1450");
+    assert_eq!(scene.take_back().stays, ["changed"]);
+    assert_eq!((scene.text(), scene.world.0.borrow().led.as_str()), ("1450".to_owned(), "off"));
+    assert_eq!(scene.device.owed_reloads(), ["led", "network"]);
 }
 
 /// R164: neither a contact nor a way back forgets the file of a change whose rename still waits for a lock.
@@ -322,7 +332,7 @@ fn a_file_that_waits_for_a_lock_is_not_forgotten() {
         scene.world.0.borrow_mut().is_locked = false;
         match is_confirmed {
             true => assert_eq!(scene.restart("b1").text(), "1400"),
-            false => assert_eq!((scene.take_back().obstacle, scene.text()), (None, "1500".into())),
+            false => assert_eq!((scene.take_back().stays, scene.text()), (Vec::new(), "1500".into())),
         }
     }
 }
@@ -376,6 +386,12 @@ fn the_journal_gives_the_confirmation_back() {
     let read = Confirmation::from_json(&open.to_json());
     assert_eq!(read.to_json(), open.to_json());
     assert_eq!((read.rows, read.time, read.values), (open.rows, open.time, open.values));
+    assert!(!open.files[0].former.is_empty());
+    assert_eq!(read.files, open.files);
+    // An earlier version has no settings.
+    let json = serde_json::json!({ "files": [["network", "1", "2"]] });
+    let file = KeptFile { package: "network".into(), old: "1".into(), new: "2".into(), former: Vec::new() };
+    assert_eq!(Confirmation::from_json(&json).files, [file]);
     for text in ["null", "{}", r#"{"files":[1],"values":[["a"]],"texts":7,"rows":[[1]],"seconds":-1,"starts":"x"}"#] {
         let json = serde_json::from_str(text).expect("JSON");
         assert_eq!(Confirmation::from_json(&json), Confirmation::default(), "{text}");

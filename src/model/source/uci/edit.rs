@@ -16,10 +16,14 @@ use std::fmt;
 use super::parse::{Kind, MAX_OPTIONS, MAX_SECTIONS, Package, parse, unquoted};
 use super::{NAME, TYPE, is_name, is_package, position};
 
+mod former;
 mod order;
 mod patch;
+mod take_back;
 
+pub use former::{Former, note};
 pub use order::move_sections;
+pub use take_back::take_back;
 
 /// The most bytes of a package. The agent reads no longer one.
 pub const MAX_TEXT: usize = 256 * 1024;
@@ -142,20 +146,25 @@ pub fn edit(text: &[u8], changes: &[Change]) -> Result<Vec<u8>, Refusal> {
         let applied = change.action.check().and_then(|()| apply(&before, &mut wanted, change));
         applied.map_err(|reason| Refusal { change: Some(number), reason })?;
     }
-    if is_same(&before, &wanted) {
+    written(text, &package, &before, &wanted).map_err(fail)
+}
+
+/// Returns the text with the wanted content. It is the old text if the content is the same.
+fn written(text: &[u8], package: &Package, before: &[Content], wanted: &[Content]) -> Result<Vec<u8>, Reason> {
+    if is_same(before, wanted) {
         return Ok(text.to_vec());
     }
     if wanted.len() > MAX_SECTIONS || wanted.iter().any(|section| section.options.len() > MAX_OPTIONS) {
-        return Err(fail(Reason::TooLarge));
+        return Err(Reason::TooLarge);
     }
     // A text that is read back otherwise would break the device: a patch behind an unfinished last line, for example.
-    let holds = |new: &Vec<u8>| parse(new, true).is_ok_and(|package| is_same(&contents(new, &package), &wanted));
-    let patched = patch::patch(text, &package.marks, &before, &wanted).filter(holds);
+    let holds = |new: &Vec<u8>| parse(new, true).is_ok_and(|package| is_same(&contents(new, &package), wanted));
+    let patched = patch::patch(text, &package.marks, before, wanted).filter(holds);
     let new = match patched {
         Some(new) => new,
-        None => Some(patch::export(&wanted)).filter(holds).ok_or_else(|| fail(Reason::Unequal))?,
+        None => Some(patch::export(wanted)).filter(holds).ok_or(Reason::Unequal)?,
     };
-    if new.len() > MAX_TEXT { Err(fail(Reason::TooLarge)) } else { Ok(new) }
+    if new.len() > MAX_TEXT { Err(Reason::TooLarge) } else { Ok(new) }
 }
 
 /// The content of a section.

@@ -111,6 +111,11 @@ impl Edits {
         move_sections(&text, &moves).map_err(|reason| (self.moves.iter().map(|(at, ..)| *at).collect(), reason))
     }
 
+    /// Returns the names of the sections that get other places.
+    pub(super) fn moved_sections(&self) -> Vec<&str> {
+        self.moves.iter().map(|(_, name, _)| name.as_str()).collect()
+    }
+
     /// Returns the name that a section has after the changes.
     fn name_of(&self, section: &str) -> String {
         let given = self.changes.iter().find_map(|change| match &change.action {

@@ -22,6 +22,8 @@ pub(crate) enum Cause {
     Full,
     /// Another program has changed the package meanwhile: another attempt may succeed.
     Changed,
+    /// The package is not there: fault 9002.
+    Missing,
     /// Any other reason: fault 9002.
     Failed,
 }
@@ -30,6 +32,7 @@ pub(crate) enum Cause {
 pub(super) fn fail(path: &Path, error: io::Error) -> Failure {
     let cause = match error.kind() {
         io::ErrorKind::PermissionDenied => Cause::Refused,
+        io::ErrorKind::NotFound => Cause::Missing,
         _ if is_full(&error) => Cause::Full,
         _ => Cause::Failed,
     };

@@ -12,6 +12,14 @@ use rustix::fs::linkat;
 use super::*;
 use crate::log;
 
+/// The way back of a package.
+pub(crate) enum Old {
+    /// The whole old text; `None` if the package has it.
+    Staged(Option<Staged>),
+    /// Another program has changed the package since, or the old text is lost.
+    Foreign(Locked),
+}
+
 impl PackageStore {
     /// Removes the files beside packages that no record names: staged ones, except those of the packages in `staged`, and old texts,
     /// except those of the packages in `old`.
@@ -47,32 +55,28 @@ impl Locked {
         self.link(&self.name, &self.beside(OLD), &self.text)
     }
 
-    /// Prepares the way back to the old text with this sum, which needs only a rename then. Returns `None` if the package has that text.
+    /// Prepares the way back to the old text with this sum, which needs only a rename then.
     ///
     /// # Errors
-    /// Another program has changed the package since ([`Cause::Changed`]), or the old text is lost.
-    pub(crate) fn stage_old(self, sums: &Sums) -> Result<Option<Staged>, Failure> {
+    /// The old text cannot be read or linked; another attempt may succeed.
+    pub(crate) fn stage_old(self, sums: &Sums) -> Result<Old, Failure> {
         let present = md5_sum(&self.text);
         if present == sums.old {
-            return Ok(None);
+            return Ok(Old::Staged(None));
         }
         let path = self.path.clone();
-        if present != sums.new {
-            let text = format!("{}: another program has changed the package since", path.display());
-            return Err(Failure { cause: Cause::Changed, text });
-        }
         let old = match self.read_beside(OLD) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             old => old.map_err(|error| fail(&path, error))?,
         };
-        if md5_sum(&old) != sums.old {
-            return Err(Failure { cause: Cause::Changed, text: format!("{}: the old text is lost", path.display()) });
+        if present != sums.new || md5_sum(&old) != sums.old {
+            return Ok(Old::Foreign(self));
         }
         let staged = Staged { locked: self, sums: Sums { old: present, new: sums.old.clone() }, keeps_old: false };
         let (from, to) = (staged.locked.beside(OLD), staged.locked.beside(STAGED));
         staged.locked.link(from.as_ref(), &to, &old).map_err(|error| fail(&path, error))?;
         staged.locked.sync()?;
-        Ok(Some(staged))
+        Ok(Old::Staged(Some(staged)))
     }
 
     /// Gives a file in the directory of the package a second name. A file system without links gets a copy of its text.

@@ -66,7 +66,7 @@ fn rearranged(text: &[u8], marks: &[Mark], wanted: &[Content]) -> Option<Vec<u8>
 }
 
 /// Returns the begin of the comments right above a line.
-fn begin(text: &[u8], line: usize) -> usize {
+pub(super) fn begin(text: &[u8], line: usize) -> usize {
     let above = text[..line].split_inclusive(|byte| *byte == b'\n').rev();
     let comments = above.take_while(|line| line.trim_ascii_start().starts_with(b"#"));
     line - comments.map(<[u8]>::len).sum::<usize>()

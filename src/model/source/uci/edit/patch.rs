@@ -56,7 +56,7 @@ pub(super) fn export(sections: &[Content]) -> Vec<u8> {
     text
 }
 
-fn write_section(section: &Content, line_end: &[u8], text: &mut Vec<u8>) {
+pub(super) fn write_section(section: &Content, line_end: &[u8], text: &mut Vec<u8>) {
     text.extend(b"config ");
     let section_type = section.section_type.as_bytes();
     // A type of others may have a `#`, which begins a comment.
@@ -76,7 +76,7 @@ fn write_section(section: &Content, line_end: &[u8], text: &mut Vec<u8>) {
 }
 
 /// Returns the lines of an option, or of a list from this item on.
-fn lines(values: &Values, first: usize, line_end: &[u8]) -> Vec<u8> {
+pub(super) fn lines(values: &Values, first: usize, line_end: &[u8]) -> Vec<u8> {
     let mut text = Vec::new();
     for item in &values.items[first..] {
         text.push(b'\t');
