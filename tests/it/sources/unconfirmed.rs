@@ -1,12 +1,15 @@
 //! Settings that cut the device off from its ACS: they come back by themselves, and the ACS is told.
 
+mod power_cuts;
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::uci::{PACKAGES, Router};
-use super::uci_set::Killer;
+use super::uci_set::{Committer, Killer};
 use crate::gateway::{BOOT, BOOTSTRAP, PERIODIC, SOON, VALUE_CHANGE};
 use crate::support::fake_clock::FakeClock;
 use crate::support::network::{in_own_network, sh};
@@ -257,7 +260,7 @@ impl Scene {
     }
 }
 
-/// R164, R172: what a technician has put into the file since stays, option by option, and the rest goes back. So it is after a reboot,
+/// What a technician has put into the file since stays, option by option, and the rest goes back. So it is after a reboot,
 /// and where an editor writes into the file itself. Changes that the technician has staged without a commit stay staged.
 #[test]
 fn what_somebody_has_changed_in_a_file_stays() {
@@ -489,7 +492,7 @@ fn a_kill_on_the_way_back_leaves_a_way_back() {
     });
 }
 
-/// R164: so it is where another program has changed the file: its changes stay, and those of the agent are there whole or not at all.
+/// So it is where another program has changed the file: its changes stay, and those of the agent are there whole or not at all.
 #[test]
 fn a_kill_on_the_way_back_loses_no_change_of_others() {
     in_own_network("sources::unconfirmed::a_kill_on_the_way_back_loses_no_change_of_others", || {
@@ -537,5 +540,30 @@ fn a_kill_on_the_way_back_loses_no_change_of_others() {
             scene.agent.wait_for_control();
         }
         assert!(kills.iter().all(|count| *count >= 2), "{kills:?}");
+    });
+}
+
+/// Another program that commits to the package all the time loses nothing, and neither does the way back.
+#[test]
+fn a_way_back_beside_a_second_writer_loses_nothing() {
+    in_own_network("sources::unconfirmed::a_way_back_beside_a_second_writer_loses_nothing", || {
+        let Some(mut scene) = Scene::new() else { return };
+        let committer = Committer::start(&scene.router.path("etc/config/network"));
+        for round in 0..5 {
+            let position = scene.agent.log_position();
+            scene.set(&[(USERNAME, "string", &format!("wrong-{round}@isp.example")), (NOTE, "string", "after")]);
+            scene.agent.wait_for_log_after(position, "to be confirmed by a contact with the ACS", SOON);
+            scene.agent.wait_for_log_after(position, "session failed", SOON);
+            scene.wait_too_long();
+            scene.expect_session(&[PERIODIC, VALUE_CHANGE], |inform| assert_eq!(inform.value(USERNAME), Some(LINE)));
+            assert!(!scene.agent.log_after(position).contains("not taken back"), "{round}");
+            scene.clock.advance(0);
+            scene.agent.crash_and_restart();
+            scene.agent.wait_for_control();
+        }
+        let commits = committer.end();
+        assert!(commits > 100, "{commits}");
+        let original = PACKAGES[2].1.replace("\"line-4711@isp.example\"", "'line-4711@isp.example'");
+        assert_eq!(scene.package(), format!("{original}\nconfig other 'other'\n\toption number '{commits}'\n"));
     });
 }
