@@ -78,6 +78,11 @@ impl Router {
         self.place.path().join(name)
     }
 
+    /// Returns the text of a package.
+    pub(super) fn package(&self, name: &str) -> String {
+        fs::read_to_string(self.path("etc/config").join(name)).expect("a package")
+    }
+
     /// Removes a package from the configuration.
     fn without(&self, package: &str) {
         fs::remove_file(self.path("etc/config").join(package)).expect("removed");
@@ -106,6 +111,12 @@ impl Router {
         agent.wait_for_control();
         Some(agent)
     }
+}
+
+/// Returns true for the event on the bus by which procd reloads the services of a package.
+pub(super) fn is_reload(question: &str, package: &str) -> bool {
+    let hex: String = package.bytes().map(|byte| format!("{byte:02x}")).collect();
+    question.starts_with("service event type:3=config.change") && question.contains(&format!("{hex}00"))
 }
 
 /// Expects no source to fail, and no text to be another than a value.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use super::openwrt::Router;
+use super::openwrt::{Router, is_reload};
 use crate::support::{
     AcsOptions, AcsSession, Agent, ManualAcs, add_object, delete_object, get_parameter_names, set_parameter_values,
 };
@@ -375,10 +375,6 @@ impl Scene {
         Some(Scene { router, acs, agent })
     }
 
-    fn package(&self, name: &str) -> String {
-        fs::read_to_string(self.router.path("etc/config").join(name)).expect("a package")
-    }
-
     fn session(&self, act: impl FnOnce(&mut AcsSession)) {
         self.agent.succeeds(&["inform"]);
         self.acs.expect_session(&["2 PERIODIC"], |_, session| act(session));
@@ -389,13 +385,7 @@ impl Scene {
         let (mut asked, began) = (Vec::new(), Instant::now());
         while began.elapsed() < LIMIT {
             asked.extend(self.router.bus.asked());
-            let count = |package: &str| {
-                let hex: String = package.bytes().map(|byte| format!("{byte:02x}")).collect();
-                let is_event = |question: &&String| {
-                    question.starts_with("service event") && question.contains(&format!("{hex}00"))
-                };
-                asked.iter().filter(is_event).count()
-            };
+            let count = |package| asked.iter().filter(|question| is_reload(question, package)).count();
             let counts = PACKAGES.map(count);
             if counts.iter().all(|count| *count > 0) {
                 return counts;
@@ -420,13 +410,13 @@ fn name(instance: &str, parameter: &str) -> String {
 /// Adds an instance to a table and sets its values. Returns its number.
 fn add_and_set(scene: &Scene, session: &mut AcsSession, table: &Table) -> String {
     let path = format!("Device.{}", table.path);
-    let before = scene.package(table.package);
+    let before = scene.router.package(table.package);
     let answer = session.succeeds(&add_object(&path, "k"));
     let number = answer.argument("InstanceNumber").expect("a number").to_owned();
     assert!(table.number == "#" || table.number == number, "{path}{number}");
     assert_eq!(answer.argument("Status"), Some("1"), "{path}");
     let instance = format!("{path}{number}.");
-    assert_eq!(scene.package(table.package), format!("{before}\n{}", table.added.replace('#', &number)));
+    assert_eq!(scene.router.package(table.package), format!("{before}\n{}", table.added.replace('#', &number)));
     assert_eq!(session.value(&name(&instance, "Enable")), "false", "{path}");
     let names = session.succeeds(&get_parameter_names(&instance, true)).names;
     for (parameter, _) in table.values.iter().filter(|(parameter, _)| !parameter.contains('.')) {
@@ -440,7 +430,7 @@ fn add_and_set(scene: &Scene, session: &mut AcsSession, table: &Table) -> String
     let answer = session.succeeds(&set_parameter_values(&values, "k"));
     assert_eq!(answer.argument("Status"), Some("1"), "{path}");
     let after = format!("{}\n{}", with_item(table, &before), table.section.replace('#', &number));
-    assert_eq!(scene.package(table.package), after);
+    assert_eq!(scene.router.package(table.package), after);
     let answer = session.succeeds(&set_parameter_values(&values, "k"));
     assert_eq!(answer.argument("Status"), Some("1"), "{path}: the values wait for their reload");
     number
@@ -454,10 +444,10 @@ fn read_and_delete(scene: &Scene, session: &mut AcsSession, table: &Table, numbe
         let wanted = if parameter.ends_with("KeyPassphrase") { "" } else { value };
         assert_eq!(session.value(&name(&instance, parameter)), wanted, "{path}{parameter}");
     }
-    let text = scene.package(table.package);
+    let text = scene.router.package(table.package);
     let answer = session.succeeds(&delete_object(&instance, "k"));
     assert_eq!(answer.argument("Status"), Some("1"), "{path}");
-    let before = scene.package(table.package);
+    let before = scene.router.package(table.package);
     assert_eq!(
         text.replace(&format!("\n{}", table.section.replace('#', number)), ""),
         with_item(table, &before),
@@ -470,14 +460,14 @@ fn read_and_delete(scene: &Scene, session: &mut AcsSession, table: &Table, numbe
     let [former, new] = [number, next].map(|number| number.parse::<u32>().expect("a number"));
     assert!(new == former + 1 || (table.number == "#" && new > former), "{path}{next}");
     session.succeeds(&delete_object(&format!("{path}{next}."), "k"));
-    assert_eq!(scene.package(table.package), before, "{path}");
+    assert_eq!(scene.router.package(table.package), before, "{path}");
 }
 
 /// R213 to R221: an instance is added, set in one request, read back, and deleted, and the rest of the package stays.
 #[test]
 fn each_table_takes_an_instance_and_loses_it() {
     let Some(mut scene) = Scene::new() else { return };
-    let packages = || PACKAGES.map(|package| scene.package(package));
+    let packages = || PACKAGES.map(|package| scene.router.package(package));
     let before = packages();
     scene.router.bus.asked();
     let mut numbers = Vec::new();
@@ -490,7 +480,7 @@ fn each_table_takes_an_instance_and_loses_it() {
     scene.router.bus.play_procd(&scene.agent.control(), |_| {});
     scene.agent.restart();
     scene.agent.wait_for_control();
-    let packages = || PACKAGES.map(|package| scene.package(package));
+    let packages = || PACKAGES.map(|package| scene.router.package(package));
     assert_eq!(packages(), after);
     scene.session(|session| {
         for (table, number) in TABLES.iter().zip(&numbers).rev() {
@@ -629,12 +619,12 @@ fn parts_of_texts_change_their_lines_alone() {
     };
     scene.session(|session| {
         for (values, package, gone, new) in PARTS {
-            let before = scene.package(package);
+            let before = scene.router.package(package);
             let values = named(values);
             let all: Vec<(&str, &str, &str)> =
                 values.iter().map(|(name, value)| (name.as_str(), "string", *value)).collect();
             session.succeeds(&set_parameter_values(&all, "k"));
-            let after = scene.package(package);
+            let after = scene.router.package(package);
             let sorted =
                 |lines: &[&'static str]| lines.iter().copied().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>();
             assert_eq!(lines_without(&before, &after), sorted(gone), "{values:?}");
@@ -647,11 +637,11 @@ fn parts_of_texts_change_their_lines_alone() {
             // R170: the values wait for their reload.
             let answer = session.succeeds(&set_parameter_values(&all, "k"));
             assert_eq!(answer.argument("Status"), Some("1"), "{values:?}");
-            assert_eq!(scene.package(package), after, "{values:?}");
+            assert_eq!(scene.router.package(package), after, "{values:?}");
         }
         for values in REFUSED {
             let packages =
-                || ["dhcp", "firewall", "network", "sqm", "system", "wireless"].map(|name| scene.package(name));
+                || ["dhcp", "firewall", "network", "sqm", "system", "wireless"].map(|name| scene.router.package(name));
             let before = packages();
             let values = named(values);
             let all: Vec<(&str, &str, &str)> =
@@ -687,7 +677,7 @@ fn the_address_of_an_interface_is_set() {
 #[test]
 fn rows_are_created_by_alias() {
     let Some(mut scene) = Scene::new() else { return };
-    let (path, package) = ("Device.NAT.PortMapping.", || scene.package("firewall"));
+    let (path, package) = ("Device.NAT.PortMapping.", || scene.router.package("firewall"));
     let table = &TABLES[0];
     let named = |alias: &str| -> Vec<(String, &str)> {
         table.values.iter().map(|(parameter, value)| (format!("{path}[{alias}].{parameter}"), *value)).collect()
@@ -723,7 +713,7 @@ fn rows_are_created_by_alias() {
     scene.agent.crash_and_restart();
     scene.agent.wait_for_control();
     scene.session(|session| {
-        assert_eq!(scene.package("firewall"), after);
+        assert_eq!(scene.router.package("firewall"), after);
         assert_eq!(session.value(&format!("{path}[game].Description")), "It's a game");
         assert_eq!(session.value(&format!("{path}[web].Enable")), "false");
         session.succeeds(&delete_object(&format!("{path}[game]."), "k"));
@@ -757,7 +747,7 @@ fn a_row_and_its_values_survive_a_crash_together() {
         scene.agent.restart();
         scene.agent.wait_for_control();
         let found = scene.agent.command(&["get", &format!("{path}[{alias}].")]);
-        let sections = scene.package("firewall").matches("option name 'crash'").count();
+        let sections = scene.router.package("firewall").matches("option name 'crash'").count();
         let listed = String::from_utf8_lossy(&found.stdout).into_owned();
         if found.status.success() {
             assert!(
@@ -766,7 +756,7 @@ fn a_row_and_its_values_survive_a_crash_together() {
             );
             kept += 1;
         }
-        assert_eq!(sections, kept, "round {round}: {}", scene.package("firewall"));
+        assert_eq!(sections, kept, "round {round}: {}", scene.router.package("firewall"));
     }
 }
 
@@ -781,7 +771,7 @@ fn a_rule_gets_another_place() {
             assert_eq!(found, [*order, *description], "rule {number}");
         }
     };
-    let before = scene.package("firewall");
+    let before = scene.router.package("firewall");
     scene.session(|session| {
         expect(session, &[(1, "1", "Allow-DHCP-Renew"), (10, "10", "Block-Tablet")]);
         let (order, enable) = (name(10, "Order"), name(10, "Enable"));
@@ -789,7 +779,7 @@ fn a_rule_gets_another_place() {
             session.succeeds(&set_parameter_values(&[(&order, "unsignedInt", "1"), (&enable, "boolean", "true")], "k"));
         assert_eq!(answer.argument("Status"), Some("1"));
         expect(session, &[(10, "1", "Block-Tablet"), (1, "2", "Allow-DHCP-Renew"), (9, "10", "Allow-ISAKMP")]);
-        let after = scene.package("firewall");
+        let after = scene.router.package("firewall");
         assert_eq!(lines_without(&before, &after), ["\toption enabled '0'", "config rule"]);
         assert_eq!(lines_without(&after, &before), ["\toption enabled '1'", "config rule 'cpe_rule_10'"]);
         let place = |text: &str| after.find(text).expect("a text");
@@ -800,7 +790,7 @@ fn a_rule_gets_another_place() {
         session.succeeds(&set_parameter_values(&[(&order, "unsignedInt", "99")], "k"));
         expect(session, &[(1, "1", "Allow-DHCP-Renew"), (9, "9", "Allow-ISAKMP"), (10, "11", "Block-Tablet")]);
     });
-    let after = scene.package("firewall");
+    let after = scene.router.package("firewall");
     scene.agent.kill9();
     scene.router.bus.play_procd(&scene.agent.control(), |_| {});
     scene.agent.restart();
@@ -809,6 +799,6 @@ fn a_rule_gets_another_place() {
         expect(session, &[(1, "1", "Allow-DHCP-Renew"), (9, "9", "Allow-ISAKMP"), (10, "11", "Block-Tablet")]);
         session.refuses(&get_parameter_names(&name(11, "Order"), false), 9005);
     });
-    assert_eq!(scene.package("firewall"), after, "the place is not set once more by the reload");
+    assert_eq!(scene.router.package("firewall"), after, "the place is not set once more by the reload");
     assert!(!scene.agent.log().contains("overwritten"), "{}", scene.agent.log());
 }

@@ -28,7 +28,7 @@ impl Scene {
     }
 
     fn package(&self) -> String {
-        fs::read_to_string(self.router.path("etc/config/network")).expect("a package")
+        self.router.package("network")
     }
 
     /// Returns the path of the instance with this name in a table.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 
-use super::openwrt::Router;
+use super::openwrt::{Router, is_reload};
 use crate::support::skip::emulator_lacks;
 use crate::support::{AcsOptions, Agent, ManualAcs, get_parameter_names, set_parameter_values};
 
@@ -321,10 +321,6 @@ impl Scene {
         Some(Scene { router, acs, agent })
     }
 
-    fn package(&self, name: &str) -> String {
-        fs::read_to_string(self.router.path("etc/config").join(name)).expect("a package")
-    }
-
     /// Returns the text of all packages.
     fn packages(&self) -> String {
         let mut files: Vec<PathBuf> = fs::read_dir(self.router.path("etc/config"))
@@ -351,13 +347,10 @@ impl Scene {
 
     /// Waits until procd has got an event for the package, or DynamicDNS was restarted. Returns what the bus was asked before.
     fn expect_reload(&self, package: &str, asked: &mut Vec<String>) {
-        let hex: String = package.bytes().map(|byte| format!("{byte:02x}")).collect();
         let began = Instant::now();
         while began.elapsed() < LIMIT {
             asked.extend(self.router.bus.asked());
-            let is_event = |question: &String| {
-                question.starts_with("service event type:3=config.change") && question.contains(&format!("{hex}00"))
-            };
+            let is_event = |question: &String| is_reload(question, package);
             let is_restarted = package == "ddns"
                 && fs::read_to_string(self.router.path("etc/ddns-restarts")).is_ok_and(|text| text == "restart\n");
             if is_restarted || asked.iter().any(is_event) {
@@ -391,7 +384,7 @@ fn each_area_is_set_and_reloaded() {
         for (path, value, package, line) in SETTINGS {
             let answer = session.succeeds(&set_parameter_values(&[(&name(path), "string", value)], "k"));
             assert_eq!(answer.argument("Status"), Some("1"), "{path}");
-            let text = scene.package(package);
+            let text = scene.router.package(package);
             let has_line = text.lines().any(|found| words(found) == words(line));
             assert!(has_line, "{path}: {text}");
         }
