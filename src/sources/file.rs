@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustix::fs::OFlags;
 
 use super::read_text;
+use crate::model::source::provider::COMMANDS;
 use crate::model::source::{Answer, excerpt};
 
 /// The time in which a program that writes a file anew fills it again.
@@ -41,7 +42,10 @@ pub(super) fn write(path: &str, text: &str, replaces: bool) -> io::Result<()> {
     }
     // Without NONBLOCK, a pipe would block the agent. The kernel takes a setting by one write.
     let options = OFlags::NONBLOCK.bits().cast_signed();
-    let mut file = OpenOptions::new().write(true).truncate(true).custom_flags(options).open(path)?;
+    let mut file = OpenOptions::new();
+    // The file of a command is there until the device has obeyed it.
+    file.create(path.starts_with(COMMANDS)).mode(0o600);
+    let mut file = file.write(true).truncate(true).custom_flags(options).open(path)?;
     match file.write(text.as_bytes())? {
         written if written == text.len() => Ok(()),
         _ => Err(io::Error::other("the text was written in part only")),

@@ -87,6 +87,8 @@ impl Kernel {
             "address" => address::rows(links, dumps, wall),
             "client_lease" => client_lease::rows(),
             "clock" => Ok(vec![clock::row(self.now)]),
+            // A command is nothing that the device has.
+            "command" => Ok(Vec::new()),
             "conntrack" => Ok(vec![system::conntrack()]),
             "host" => host::rows(links, dumps, leases, &mut self.host_states, self.now),
             "host_address" => host::address_rows(links, dumps, leases),

@@ -512,6 +512,42 @@ fn openwrt_switches_the_firewall() {
     assert_eq!([done("0"), done("1")], ["start\n", "stop\n"]);
 }
 
+/// An interface that is on is reset, or gets its lease anew, once.
+#[test]
+fn openwrt_obeys_commands_for_interfaces() {
+    if !has(&["busybox"]) {
+        return;
+    }
+    let openwrt = OpenWrt::new(SHIPPED);
+    let place = openwrt.path("run/command");
+    let bin = openwrt.path("bin");
+    fs::create_dir(&bin).expect("a directory");
+    let stub = "#!/bin/sh\n[ \"$5\" = status ] || { echo \"$4 $5\" >>\"$RECORD\"; exit 0; }\n\
+        case $4 in *.off) echo '{ \"autostart\": false }' ;; *.gone) exit 4 ;; *) echo '{ \"autostart\": true }' ;; esac\n";
+    fs::write(bin.join("ubus"), stub).expect("written");
+    fs::set_permissions(bin.join("ubus"), fs::Permissions::from_mode(0o755)).expect("a mode");
+    let file = |name: &str| format!("{}.{name}", place.display());
+    let names = ["reset.wan", "reset.off", "reset.gone", "renew.lan", "renew.renew"];
+    names.iter().for_each(|name| fs::write(file(name), "1").expect("written"));
+    let script = cross("openwrt/files/cpe-agent.init").display().to_string();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
+    let obeyed = || {
+        let run = format!(
+            "export PATH={path} CPE_AGENT_COMMANDS={}; . {}",
+            place.display(),
+            cross("tests/openwrt/rc.common").display()
+        );
+        let shell = openwrt.path("shell");
+        fs::write(&shell, run).expect("written");
+        openwrt.run(&shell, &[&script, "commands"], &[])
+    };
+    let object = |interface: &str, method: &str| format!("network.interface.{interface} {method}\n");
+    let calls = [object("lan", "renew"), object("renew", "renew"), object("wan", "down"), object("wan", "up")];
+    assert_eq!(obeyed(), calls.concat());
+    assert!(names.iter().all(|name| !Path::new(&file(name)).exists()));
+    assert_eq!(obeyed(), "");
+}
+
 /// The hotplug hook acts on the interface towards the ACS only, and only on a change of its address.
 #[test]
 fn openwrt_hotplug() {

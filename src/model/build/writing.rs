@@ -26,7 +26,7 @@ impl<'a> SchemaBuilder<'a> {
             }
             (Location::BuiltIn { provider, .. }, None) => {
                 let written = provider::written(provider.name);
-                writing.sets = written.is_some();
+                writing.sets = written.is_some() || provider.name == provider::COMMAND;
                 writing.reload = written.map(|(package, _)| package.into());
             }
             (_, None | Some(Raw::Boolean(false))) => {}
@@ -117,7 +117,8 @@ impl<'a> SchemaBuilder<'a> {
         let source = self.sources.source_of(field.source);
         let is_package = matches!(source.location, Location::Uci { .. });
         let is_provided = |provider: &str, field: &str| {
-            provider::written(provider).is_some_and(|(_, fields)| fields.contains(&field))
+            provider == provider::COMMAND
+                || provider::written(provider).is_some_and(|(_, fields)| fields.contains(&field))
         };
         let is_option = |(id, excerpt): &(SourceId, Excerpt)| {
             let source = self.sources.source_of(*id);

@@ -54,6 +54,15 @@ pub fn sections(provider: &str) -> Option<(&'static str, Identity)> {
     Some((package, Identity { section_type: section_type.to_owned(), options }))
 }
 
+/// The provider whose fields are commands for an interface: each reads as none, and is a file of the agent when it is set.
+pub const COMMAND: &str = "command";
+
+/// The begin of these files, which a reload obeys and removes; the name of the field and that of the interface follow.
+pub const COMMANDS: &str = "/var/run/cpe-agent.command";
+
+/// The fields of [`COMMAND`].
+pub const COMMAND_FIELDS: &[&str] = &["reset", "renew"];
+
 /// Returns the UCI package that is changed when a field of a provider is set, and these fields; `None` for a provider that is
 /// read alone.
 pub fn written(provider: &str) -> Option<(&'static str, &'static [&'static str])> {
@@ -90,6 +99,7 @@ pub const PROVIDERS: &[Provider] = &[
     Provider { name: "bridge_port", shape: Shape::Rows, fields: &["pvid"] },
     Provider { name: "client_lease", shape: Shape::Rows, fields: &["remaining"] },
     Provider { name: "clock", shape: Shape::One, fields: &["local_time", "zone", "synchronized", "status"] },
+    Provider { name: COMMAND, shape: Shape::Rows, fields: COMMAND_FIELDS },
     Provider { name: "conntrack", shape: Shape::One, fields: &["tcp_timeout", "udp_timeout"] },
     Provider { name: "device", shape: Shape::Rows, fields: &["ageing_time", "speed", "duplex"] },
     Provider { name: "devices", shape: Shape::One, fields: &["networks"] },

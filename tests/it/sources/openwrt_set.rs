@@ -408,6 +408,41 @@ fn each_area_is_set_and_reloaded() {
     assert!(!log.contains("could not be checked") && !log.contains("overwritten"), "{log}");
 }
 
+/// The calls by which interfaces are reset and get a new lease wait for the end of the session. Each reads as false afterwards.
+#[test]
+fn an_interface_is_reset_after_the_session() {
+    let Some(scene) = Scene::new() else { return };
+    let script = scene.router.path("etc/init.d/cpe-agent");
+    let run = scene.router.bus.run_directory();
+    let text =
+        "#!/bin/sh\ncd /var/run && ls -d cpe-agent.command.* >>/etc/agent-commands && rm -f cpe-agent.command.*\n";
+    fs::write(&script, text).expect("written");
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("a mode");
+    let [reset, renew, dial] =
+        ["IP.Interface.1.Reset", "DHCPv4.Client.1.Renew", "PPP.Interface.2.Reset"].map(|path| format!("Device.{path}"));
+    let before = scene.packages();
+    scene.agent.succeeds(&["inform"]);
+    scene.acs.expect_session(&["2 PERIODIC"], |_, session| {
+        let names = [&reset, &renew, &dial].map(|name| (name.as_str(), "boolean", "false"));
+        assert_eq!(session.succeeds(&set_parameter_values(&names, "k")).argument("Status"), Some("0"));
+        let names = names.map(|(name, kind, _)| (name, kind, "true"));
+        assert_eq!(session.succeeds(&set_parameter_values(&names, "k")).argument("Status"), Some("1"));
+        session.refuses(&set_parameter_values(&[(&reset, "boolean", "soon")], "k"), 9003);
+        assert!(run.join("cpe-agent.command.reset.wan").exists() && !scene.router.path("etc/agent-commands").exists());
+    });
+    let began = Instant::now();
+    let wanted = ["renew.wan", "reset.dsl", "reset.wan"].map(|name| format!("cpe-agent.command.{name}\n")).concat();
+    while fs::read_to_string(scene.router.path("etc/agent-commands")).ok().as_ref() != Some(&wanted) {
+        assert!(began.elapsed() < LIMIT, "the commands run: {}", scene.agent.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    scene.agent.succeeds(&["inform"]);
+    scene.acs.expect_session(&["2 PERIODIC"], |_, session| {
+        [&reset, &renew, &dial].iter().for_each(|name| assert_eq!(session.value(name), "false", "{name}"));
+    });
+    assert_eq!(scene.packages(), before, "nothing is in the configuration");
+}
+
 /// R164, R169: the firewall is enabled by its init script, and starts or stops after the session. It comes back if the device refuses
 /// another value of the request.
 #[test]

@@ -238,6 +238,10 @@ impl<'t> RefreshWalk<'t> {
                 let path = self.file_path(id, path)?;
                 Place::File { path, replaces: source.writing.replaces }
             }
+            Location::BuiltIn { provider, .. } if provider.name == provider::COMMAND => {
+                let interface = key.filter(|key| uci::is_name(key)).ok_or(Missing::Absent)?;
+                Place::File { path: format!("{}.{name}.{interface}", provider::COMMANDS), replaces: false }
+            }
             Location::BuiltIn { provider, .. } => {
                 // The builder makes no other parameter writable.
                 let (package, _) = provider::written(provider.name).ok_or(Missing::Absent)?;
