@@ -272,8 +272,9 @@ impl Schema {
     }
 
     pub(super) fn child(&self, children: Children, name: &str) -> Option<NodeId> {
-        // Objects have a dozen children as a rule: a search through them needs no map.
-        children.range().find(|&id| self.name(id) == name)
+        // Objects have a dozen children as a rule: a search through them needs no map, and few names have the same length.
+        let length = name.len();
+        children.range().find(|&id| usize::from(self.node(id).name_length) == length && self.name(id) == name)
     }
 
     /// Returns the node of a path, in which numbers stand for any instance; the instances need not be present.
