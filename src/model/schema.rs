@@ -83,6 +83,8 @@ impl Contains {
     pub(super) const REFERENCE: Contains = Contains(2);
     /// A parameter or a table in it has a source.
     pub(super) const SOURCE: Contains = Contains(4);
+    /// A parameter in it has notification without a request of the ACS (R106, R107).
+    pub(super) const NOTIFIES: Contains = Contains(8);
 
     /// Returns `flag` if it is set, or no flag.
     pub(super) fn when(self, is_set: bool) -> Contains {

@@ -165,6 +165,20 @@ impl Source {
         }
     }
 
+    /// Returns true if one question for the answer is all that the fields of the rows of a table need: neither the question nor
+    /// the place of the fields depends on other answers.
+    pub(super) fn is_asked_once(&self) -> bool {
+        let is_free = |blank: &Blank| !matches!(blank, Blank::Field(..));
+        let is_placed = match &self.pick {
+            Pick::Only => true,
+            Pick::At(key) => key.blanks().all(is_free),
+            // A program is asked for the rows that it has listed.
+            Pick::Row(_) => !matches!(self.location, Location::Exec { .. }),
+        };
+        let has_part = !matches!(&self.location, Location::Ubus(call) if !call.blanks().all(is_free));
+        is_placed && has_part && self.is_constant()
+    }
+
     /// Returns true if all rows of a table have their fields from the same part of the same answer.
     pub(super) fn has_one_part(&self) -> bool {
         let is_same_row = match &self.pick {

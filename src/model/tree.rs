@@ -117,6 +117,13 @@ pub(super) enum Located<'t> {
     Parameter(NodeId, &'t Scope),
 }
 
+/// The place of a parameter that was present.
+#[derive(Clone, Debug)]
+pub struct ParameterPlace {
+    node: NodeId,
+    steps: Steps,
+}
+
 /// The steps from the root to a scope: the index of a table and the number of an instance for each.
 type Steps = Vec<(u32, u32)>;
 

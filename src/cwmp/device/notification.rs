@@ -20,8 +20,7 @@ use crate::log;
 use crate::model::attributes::{Attributes, Notification};
 use crate::model::change::Change;
 use crate::model::path::Path;
-use crate::model::tree::Parameter;
-use crate::model::tree::Tree;
+use crate::model::tree::{Parameter, ParameterPlace, Tree};
 use crate::model::value::Value;
 
 impl Device {
@@ -56,10 +55,23 @@ impl Device {
         self.set_provided(name, value, |_| true);
     }
 
+    /// Gives a parameter of this name a value, as [`Device::set_provided_in`] does.
+    pub(super) fn set_provided(&mut self, name: &str, value: Value, is_shown: fn(&Parameter<'_>) -> bool) {
+        if let Ok(place) = self.tree.place(name) {
+            self.set_provided_in(&place, name, value, is_shown);
+        }
+    }
+
     /// Gives a parameter a value that is not stored, and notes a change if the ACS was able to read another one: that of the
     /// last report, or else the present value if `is_shown` returns true. Without both, the parameter is as new as its instance.
-    pub(super) fn set_provided(&mut self, name: &str, value: Value, is_shown: fn(&Parameter<'_>) -> bool) {
-        let Ok(parameter) = self.tree.parameter(name) else { return };
+    pub(super) fn set_provided_in(
+        &mut self,
+        place: &ParameterPlace,
+        name: &str,
+        value: Value,
+        is_shown: fn(&Parameter<'_>) -> bool,
+    ) {
+        let Some(parameter) = self.tree.parameter_in(place, name) else { return };
         let is_watched = parameter.spec.inform || parameter.attributes().notification != Notification::Off;
         // Most are not watched, and a reading of the device brings hundreds.
         let differs = is_watched && {
@@ -73,8 +85,7 @@ impl Device {
             let (is_forced, notification) = (parameter.spec.inform, parameter.attributes().notification);
             self.state.note_change(name, is_forced, notification);
         }
-        // Cannot fail: the parameter was found above.
-        let _ = self.tree.set_runtime_value(name, value);
+        self.tree.set_runtime_value_in(place, value);
     }
 
     /// Publishes the address that receives UDP connection requests, and keeps it for the next start (R285).

@@ -308,7 +308,9 @@ impl Device {
                 Ok(value) if self.is_identity(&reading.name) => self.take_identity(&reading.name, value.clone(), now),
                 Ok(value) => {
                     self.sources.unfit.retain(|(name, _)| *name != reading.name);
-                    self.set_provided(&reading.name, value.clone(), |parameter| parameter.has_value());
+                    self.set_provided_in(&reading.place, &reading.name, value.clone(), |parameter| {
+                        parameter.has_value()
+                    });
                 }
                 Err(reason) if reading.text.is_some() => self.sources.note_unfit(&reading.name, reason),
                 Err(_) => {}

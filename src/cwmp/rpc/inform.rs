@@ -59,7 +59,7 @@ impl Inform<'_> {
 pub fn watched(device: &Device) -> Vec<String> {
     let tree = device.tree();
     let mut names = Vec::new();
-    tree.visit_bound(&mut |parameter| {
+    tree.visit_notifying(&mut |parameter| {
         if parameter.attributes().notification != Notification::Off {
             names.push(parameter.name.to_owned());
         }

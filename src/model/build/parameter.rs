@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::{Built, SchemaBuilder, Tables, pointer, table_index};
-use crate::model::attributes::ActiveNotify;
+use crate::model::attributes::{ActiveNotify, Notification};
 use crate::model::expression;
 use crate::model::facets::Facets;
 use crate::model::raw::{Object, is_node};
@@ -71,10 +71,12 @@ impl<'a> SchemaBuilder<'a> {
         let slot = self.scopes[scope].slots;
         self.scopes[scope].slots += 1;
         let reference = spec.reference.as_ref().is_some_and(|reference| reference.is_checked());
+        let notifies = spec.active_notify.default_attributes().notification != Notification::Off;
         let contains = Contains::INFORM
             .when(spec.inform)
             .and(Contains::REFERENCE.when(reference))
-            .and(Contains::SOURCE.when(has_source));
+            .and(Contains::SOURCE.when(has_source))
+            .and(Contains::NOTIFIES.when(notifies));
         (NodeKind::Parameter { slot, spec: self.specs.intern(spec) }, contains)
     }
 

@@ -70,7 +70,7 @@ pub(super) fn refresh(
         if plan.queries.is_empty() && plan.rows.is_empty() {
             for reading in &plan.readings {
                 if let Ok(value) = &reading.value {
-                    tree.apply_reading(&reading.name, value.clone()).unwrap();
+                    tree.set_runtime_value_in(&reading.place, value.clone());
                 }
             }
             return (plan, rounds);

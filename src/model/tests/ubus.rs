@@ -121,7 +121,7 @@ fn refresh(tree: &mut Tree, bus: &dyn Fn(&str) -> Vec<u8>) -> Vec<Vec<String>> {
         let plan = tree.plan(&wanted, &answers, Mode::Refresh, &mut settled);
         if plan.queries.is_empty() && plan.rows.is_empty() {
             for reading in plan.readings {
-                tree.apply_reading(&reading.name, reading.value.unwrap()).unwrap();
+                tree.set_runtime_value_in(&reading.place, reading.value.unwrap());
             }
             return rounds;
         }

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{Located, Scope, Tree};
+use super::{Located, ParameterPlace, Scope, Tree};
 use crate::model::attributes::Attributes;
 use crate::model::change::Change;
 use crate::model::path::{Path, PathError};
@@ -38,18 +38,32 @@ impl Tree {
     /// Gives a parameter a value. With `factory` the value is part of the factory state, which the journal does not
     /// store.
     pub(in crate::model) fn set_value(&mut self, name: &str, value: Value, factory: bool) -> Result<(), PathError> {
-        let (slot, scope) = self.slot_mut(name)?;
+        let place = self.place(name)?;
+        self.set_value_in(&place, value, factory);
+        Ok(())
+    }
+
+    /// Gives the parameter at a place a runtime value, as [`Tree::set_runtime_value`] does.
+    ///
+    /// # Panics
+    /// The parameter has gone since its place was found.
+    pub fn set_runtime_value_in(&mut self, place: &ParameterPlace, value: Value) {
+        self.set_value_in(place, value, true);
+    }
+
+    fn set_value_in(&mut self, place: &ParameterPlace, value: Value, factory: bool) {
+        let (slot, scope) = self.slot_mut(place);
         scope.values[slot as usize] = Some(value);
         // A value equal to that of the factory is a change as well: an update of the model may bring another default,
         // which must not replace a value that the ACS has set.
         if !factory && let Err(at) = scope.changed.binary_search(&slot) {
             scope.changed.insert(at, slot);
         }
-        Ok(())
     }
 
     fn set_attributes(&mut self, name: &str, attributes: Attributes) -> Result<(), PathError> {
-        let (slot, scope) = self.slot_mut(name)?;
+        let place = self.place(name)?;
+        let (slot, scope) = self.slot_mut(&place);
         match scope.attributes.binary_search_by_key(&slot, |(slot, _)| *slot) {
             Ok(at) => scope.attributes[at].1 = attributes,
             Err(at) => scope.attributes.insert(at, (slot, attributes)),
@@ -99,14 +113,12 @@ impl Tree {
         Ok(())
     }
 
-    /// Finds a parameter: its slot, and its scope to be changed.
-    fn slot_mut(&mut self, name: &str) -> Result<(u32, &mut Scope), PathError> {
-        let (located, steps) = self.locate_with_steps(&Path::parse(name)?)?;
-        let Located::Parameter(node, _) = located else { return Err(PathError::NotAParameter) };
-        let NodeKind::Parameter { slot, .. } = self.schema.node(node).kind else {
-            return Err(PathError::NotAParameter);
+    /// Returns the slot of a parameter that is present, and its scope to be changed.
+    fn slot_mut(&mut self, place: &ParameterPlace) -> (u32, &mut Scope) {
+        let NodeKind::Parameter { slot, .. } = self.schema.node(place.node).kind else {
+            unreachable!("a place is that of a parameter")
         };
-        Ok((slot, self.scope_mut(&steps)))
+        (slot, self.scope_mut(&place.steps))
     }
 
     /// Follows the steps that [`Tree::locate_with_steps`] has returned.

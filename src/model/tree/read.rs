@@ -1,7 +1,7 @@
 //! Reading a tree: values and names, in the order of the data model.
 
 use super::walk::{NameWalk, ParameterWalk};
-use super::{Finder, Located, Parameter, Scope, Tree, Work};
+use super::{Finder, Located, Parameter, ParameterPlace, Scope, Tree, Work};
 use crate::model::path::{Path, PathError};
 use crate::model::schema::{Contains, NodeId, NodeKind, ROOT};
 use crate::model::value::Value;
@@ -18,6 +18,22 @@ impl Tree {
             _ if name.is_empty() || name.ends_with('.') => Err(PathError::NotAParameter),
             _ => Err(PathError::Unknown),
         }
+    }
+
+    /// Returns the place of the parameter of exactly this name.
+    pub fn place(&self, name: &str) -> Result<ParameterPlace, PathError> {
+        match self.locate_with_steps(&Path::parse(name)?)? {
+            (Located::Parameter(node, _), steps) => Ok(ParameterPlace { node, steps }),
+            _ => Err(PathError::NotAParameter),
+        }
+    }
+
+    /// Returns the parameter at a place, if it is still present. `name` is its full name.
+    pub fn parameter_in<'t>(&'t self, place: &ParameterPlace, name: &'t str) -> Option<Parameter<'t>> {
+        let scope = place.steps.iter().try_fold(&self.root, |scope, (table, number)| {
+            Some(&scope.tables[*table as usize].instance(*number)?.scope)
+        });
+        Some(self.parameter_at(name, place.node, scope?))
     }
 
     /// Returns the end of a message about an unknown name: a name that differs in few letters below the same object.
@@ -104,9 +120,9 @@ impl Tree {
         self.visit_filtered(Contains::REFERENCE, &self.work, visit)
     }
 
-    /// Calls `visit` with every parameter whose value is read from the device, and with those that count the instances of a table
-    /// beside one.
-    pub fn visit_bound(&self, visit: &mut dyn FnMut(&Parameter<'_>)) {
+    /// Calls `visit` with every parameter that may have notification, of those whose value is read from the device, and of those
+    /// that count the instances of a table beside one.
+    pub fn visit_notifying(&self, visit: &mut dyn FnMut(&Parameter<'_>)) {
         // Without a bound, for the same reason as above.
         let _ = self.visit_filtered(Contains::SOURCE, &Work::unbounded(), visit);
     }

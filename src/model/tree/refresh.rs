@@ -11,9 +11,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::{RowChanges, Scope, Tree};
+use super::{ParameterPlace, RowChanges, Scope, Steps, Tree};
 use crate::model::build::ARE_BUILT;
-use crate::model::path::PathError;
 use crate::model::schema::{Children, Contains, NodeId, NodeKind, ROOT, Schema, TableSpec};
 use crate::model::source::{Answers, Bindings, Query, Response, RowPath, SourceId};
 use crate::model::value::Value;
@@ -62,6 +61,8 @@ pub struct Plan {
 pub struct Reading {
     /// The full name of the parameter.
     pub name: String,
+    /// The place in the tree.
+    pub place: ParameterPlace,
     /// The question that the value is from, in words; `None` if a placeholder of it could not be filled in, and for a value that
     /// nobody explains.
     pub query: Option<String>,
@@ -74,9 +75,9 @@ pub struct Reading {
 }
 
 /// The objects and tables outside all instances for which the steps of one refresh need nothing more from the device, so that later
-/// steps pass over them.
+/// steps pass over them; and the instances of these tables, ascending, each with the node of its table.
 #[derive(Debug, Default)]
-pub struct Settled(Vec<bool>);
+pub struct Settled(Vec<bool>, Vec<(NodeId, u32)>);
 
 /// A query with its answer, or the reason for a failure.
 type Answered<'t> = (&'t Query, &'t Response);
@@ -104,22 +105,14 @@ impl Tree {
         let Some(bindings) = self.schema.bindings.as_ref().filter(|_| ARE_BUILT) else { return Plan::default() };
         let mut walk = RefreshWalk::new(self, bindings, wanted, answers, mode);
         settled.0.resize(self.schema.nodes.len(), false);
-        walk.settled = std::mem::take(&mut settled.0);
+        std::mem::swap(&mut walk.settled, settled);
         walk.walk();
-        settled.0 = std::mem::take(&mut walk.settled);
+        std::mem::swap(&mut walk.settled, settled);
         if walk.queries.is_empty() && walk.rows.is_empty() && wanted.values {
             walk.readings = Some(Vec::new());
             walk.walk();
         }
         Plan { queries: walk.queries, rows: walk.rows, readings: walk.readings.unwrap_or_default(), fault: walk.fault }
-    }
-
-    /// Gives a parameter the value of a reading. The journal does not store it.
-    ///
-    /// # Errors
-    /// The parameter is not present.
-    pub fn apply_reading(&mut self, name: &str, value: Value) -> Result<(), PathError> {
-        self.set_value(name, value, true)
     }
 }
 
@@ -134,6 +127,8 @@ struct RefreshWalk<'t> {
     name: String,
     /// True if the request wants all that is below the present node.
     is_covered: bool,
+    /// The instances around the present node, the outermost first.
+    steps: Steps,
     /// The rows around the present node, the outermost first.
     above: Vec<Above<'t>>,
     /// The number of rows that the walk has entered.
@@ -150,10 +145,11 @@ struct RefreshWalk<'t> {
     names: Vec<RowNames<'t>>,
     /// The place in the list of fields behind the last one: the walk meets them in the order of the list as a rule.
     next_field: usize,
-    /// The nodes that are settled; see [`Settled`].
-    settled: Vec<bool>,
+    settled: Settled,
     /// The number of answers and changes that had to come first, each as often as a node needed it.
     open: u32,
+    /// The number of questions that may be others for another row.
+    row_questions: u32,
     /// The values, once all answers are there.
     readings: Option<Vec<Reading>>,
     /// The values that the device is to have, instead of readings.
@@ -196,6 +192,7 @@ impl<'t> RefreshWalk<'t> {
             answers,
             name: String::new(),
             is_covered: wanted.has(""),
+            steps: Steps::new(),
             above: Vec::new(),
             visits: 0,
             queries: Vec::new(),
@@ -205,8 +202,9 @@ impl<'t> RefreshWalk<'t> {
             known: vec![Known::default(); bindings.sources.len()],
             names: Vec::new(),
             next_field: 0,
-            settled: Vec::new(),
+            settled: Settled::default(),
             open: 0,
+            row_questions: 0,
             readings: None,
             writes: None,
             fault: None,
@@ -226,22 +224,30 @@ impl<'t> RefreshWalk<'t> {
         if !node.contains.has(Contains::SOURCE) {
             return;
         }
-        let length = self.name.len();
-        self.name.push_str(self.schema.name(id));
         if let NodeKind::Parameter { slot, spec } = node.kind {
-            if self.wanted.values && self.wants(&self.name) {
+            if self.wanted.values && self.wants_child(id) {
                 self.parameter(id, slot, self.schema.spec(spec), scope);
             }
         } else {
-            self.name.push('.');
-            self.object(id, scope);
+            self.named(id, |walk| {
+                walk.name.push('.');
+                walk.object(id, scope);
+            });
         }
+    }
+
+    /// Does something at a child of the present node.
+    fn named<R>(&mut self, id: NodeId, act: impl FnOnce(&mut Self) -> R) -> R {
+        let length = self.name.len();
+        self.name.push_str(self.schema.name(id));
+        let done = act(self);
         self.name.truncate(length);
+        done
     }
 
     fn object(&mut self, id: NodeId, scope: &'t Scope) {
         let is_asking = self.readings.is_none() && std::ptr::eq(scope, &self.tree.root);
-        if is_asking && self.settled[id as usize] {
+        if is_asking && self.settled.0[id as usize] {
             return;
         }
         let open = self.open;
@@ -251,7 +257,7 @@ impl<'t> RefreshWalk<'t> {
             NodeKind::Parameter { .. } => {}
         });
         if is_asking {
-            self.settled[id as usize] = self.open == open;
+            self.settled.0[id as usize] = self.open == open;
         }
     }
 
@@ -265,9 +271,16 @@ impl<'t> RefreshWalk<'t> {
         self.is_covered = outside;
     }
 
-    /// Returns true if the path of a child of the present node is wanted, itself or with everything below an object above it.
+    /// Returns true if the path of the present node, or of a part of it, is wanted, itself or with everything below an object above
+    /// it.
     fn wants(&self, name: &str) -> bool {
         self.is_covered || self.wanted.has(name)
+    }
+
+    /// Returns true if a parameter of the present node is wanted.
+    fn wants_child(&mut self, id: NodeId) -> bool {
+        // Most walks are for everything, and need no names of parameters.
+        self.is_covered || self.named(id, |walk| walk.wanted.has(&walk.name))
     }
 
     fn children(&mut self, children: Children, scope: &'t Scope) {
@@ -281,10 +294,7 @@ impl<'t> RefreshWalk<'t> {
 
     /// Asks for the rows of a table whose number of instances is wanted.
     fn counter(&mut self, id: NodeId, counted: u32, children: Children, scope: &'t Scope) {
-        let length = self.name.len();
-        self.name.push_str(self.schema.name(id));
-        let is_wanted = self.wants(&self.name);
-        self.name.truncate(length);
+        let is_wanted = self.wants_child(id);
         let is_counted =
             |id: &NodeId| matches!(self.schema.node(*id).kind, NodeKind::Table(table) if table.index == counted);
         if is_wanted
@@ -292,10 +302,10 @@ impl<'t> RefreshWalk<'t> {
             && let NodeKind::Table(spec) = self.schema.node(table).kind
             && let Some(binding) = self.bindings.table(table)
         {
-            self.name.push_str(self.schema.name(table));
-            self.name.push('.');
-            self.settle(binding, &spec, scope);
-            self.name.truncate(length);
+            self.named(table, |walk| {
+                walk.name.push('.');
+                walk.settle(binding, &spec, scope);
+            });
         }
     }
 
@@ -305,9 +315,16 @@ impl<'t> RefreshWalk<'t> {
         if binding.is_some_and(|binding| self.settle(binding, spec, scope) == Rows::Open) {
             return;
         }
+        let is_asking = self.readings.is_none() && std::ptr::eq(scope, &self.tree.root);
         for instance in &table.instances {
-            let length = self.name.len();
+            let (length, questions, open) = (self.name.len(), self.row_questions, self.open);
+            let place = (id, instance.number);
+            let settled = self.settled.1.binary_search(&place);
+            if is_asking && settled.is_ok() {
+                continue;
+            }
             super::walk::push_number(&mut self.name, instance.number);
+            self.steps.push((spec.index, instance.number));
             // An instance without a key is none of a row, in a table that the loader refuses.
             let row = table.key(instance.number).zip(binding);
             if let Some((key, binding)) = row {
@@ -317,7 +334,17 @@ impl<'t> RefreshWalk<'t> {
             if row.is_some() {
                 self.above.pop();
             }
+            self.steps.pop();
             self.name.truncate(length);
+            match settled {
+                Err(at) if is_asking && self.open == open => self.settled.1.insert(at, place),
+                _ => {}
+            }
+            // Nothing that was asked for one row would be another question for the others.
+            let is_asked = self.readings.is_none() && self.is_covered && !self.wanted.changes;
+            if is_asked && self.row_questions == questions {
+                break;
+            }
         }
     }
 

@@ -87,6 +87,13 @@ impl Table {
         self.rows.as_ref().map_or(&[], |rows| &rows.rows)
     }
 
+    /// Returns true if the instances are these rows already, in the same order.
+    pub(super) fn has_rows(&self, rows: &[FoundRow<'_>]) -> bool {
+        let known = self.known_rows();
+        let is_same = |(known, row): (&KnownRow, &FoundRow<'_>)| *known.key == *row.key && known.digest == row.digest;
+        known.len() == rows.len() && known.iter().zip(rows).all(is_same)
+    }
+
     /// Returns the row that an instance is.
     pub(super) fn row(&self, number: u32) -> Option<&KnownRow> {
         let rows = self.known_rows();

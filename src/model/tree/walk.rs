@@ -26,9 +26,15 @@ impl ParameterWalk<'_, '_> {
     pub(super) fn node(&mut self, id: NodeId, scope: &Scope) {
         let node = self.schema.node(id);
         // The flags cover everything below the node, so that an Inform does not walk the whole tree.
-        let is_meant = self.filter.is_none_or(|flags| {
-            node.contains.has(flags) || (flags.has(Contains::SOURCE) && self.schema.counted_table(id).is_some())
-        });
+        let is_meant = match (self.filter, node.kind) {
+            (None, _) => true,
+            // Only a parameter with attributes can have notification.
+            (Some(Contains::SOURCE), NodeKind::Parameter { .. }) => {
+                let is_read = node.contains.has(Contains::SOURCE) || self.schema.counted_table(id).is_some();
+                is_read && (!scope.attributes.is_empty() || node.contains.has(Contains::NOTIFIES))
+            }
+            (Some(flags), _) => node.contains.has(flags),
+        };
         if !is_meant || node.is_omitted || self.end.is_err() {
             return;
         }

@@ -49,16 +49,19 @@ pub(super) fn names(tree: &Tree) -> Vec<String> {
 
 /// Returns a row for each interface and each one below it. The key is both paths.
 pub(super) fn rows(tree: &Tree, names: &[String]) -> Vec<Row> {
-    let mut rows = Vec::new();
-    for parameter in names.iter().filter_map(|name| tree.parameter(name).ok()) {
-        let Some(higher) = parameter.name.strip_suffix(LOWER_LAYERS) else { continue };
-        let lower = parameter.value().to_string();
-        for lower in lower.split(',').map(str::trim).filter(|lower| !lower.is_empty()) {
-            let mut row = Row::new(format!("{higher} {lower}"));
-            row.set("higher", higher);
-            row.set("lower", lower);
-            rows.push(row);
-        }
+    let (mut rows, mut finder) = (Vec::new(), tree.finder());
+    for name in names {
+        let Some(higher) = name.strip_suffix(LOWER_LAYERS) else { continue };
+        // One of them may have gone meanwhile.
+        let _ = finder.visit(name, &mut |parameter| {
+            let lower = parameter.value().to_string();
+            for lower in lower.split(',').map(str::trim).filter(|lower| !lower.is_empty()) {
+                let mut row = Row::new(format!("{higher} {lower}"));
+                row.set("higher", higher);
+                row.set("lower", lower);
+                rows.push(row);
+            }
+        });
     }
     rows
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::{Missing, Mode, Reading, RefreshWalk, RowNames, Scope};
+use super::{Missing, Mode, ParameterPlace, Reading, RefreshWalk, RowNames, Scope};
 use crate::model::facets::PatternCache;
 use crate::model::schema::{NodeId, Spec};
 use crate::model::source::{Excerpt, Field, Query, Response, RowPath, SourceId};
@@ -18,11 +18,11 @@ pub(super) enum NoText {
 }
 
 impl<'t> RefreshWalk<'t> {
-    /// Asks for the value of a parameter, or notes its reading once the answers are there.
+    /// Asks for the value of a parameter of the present node, or notes its reading once the answers are there.
     pub(super) fn parameter(&mut self, id: NodeId, slot: u32, spec: &'t Spec, scope: &'t Scope) {
         let Some(field) = self.next_field(id) else { return };
         if self.writes.is_some() {
-            return self.plan_write(field, spec);
+            return self.named(id, |walk| walk.plan_write(field, spec));
         }
         self.ask_for_writes(field);
         // All tables are asked for in one round.
@@ -37,9 +37,23 @@ impl<'t> RefreshWalk<'t> {
         let held = scope.values[slot as usize].as_ref();
         // A placeholder may stand for something that the device does not have, such as the interface of a link that is
         // down: then the field is absent.
-        let (text, value) = match self.field_text(field) {
+        match self.field_text(field) {
             // Most values stay as they are, and need no check against the facets again.
-            Ok(text) if self.mode != Mode::Explain && self.is_held(field, spec, text.as_deref(), held) => return,
+            Ok(text) if self.mode != Mode::Explain && self.is_held(field, spec, text.as_deref(), held) => {}
+            text => self.named(id, |walk| walk.note_reading(id, field, spec, held, text)),
+        }
+    }
+
+    /// Notes the reading of the parameter at `self.name`.
+    fn note_reading(
+        &mut self,
+        id: NodeId,
+        field: &'t Field,
+        spec: &Spec,
+        held: Option<&Value>,
+        text: Result<Option<Cow<'t, str>>, NoText>,
+    ) {
+        let (text, value) = match text {
             Ok(text) => {
                 // Each reason may contain the text, which may be a password.
                 let shown = |reason| if spec.hidden { "its text is no value".to_owned() } else { reason };
@@ -67,7 +81,8 @@ impl<'t> RefreshWalk<'t> {
             let query = answered.map(|(query, _)| query.target.to_string());
             let took = answered.map_or(Duration::ZERO, |(_, response)| response.took);
             let text = text.filter(|_| is_explained);
-            let reading = Reading { name: self.name.clone(), query, text, value, took };
+            let place = ParameterPlace { node: id, steps: self.steps.clone() };
+            let reading = Reading { name: self.name.clone(), place, query, text, value, took };
             self.readings.get_or_insert_default().push(reading);
         }
     }

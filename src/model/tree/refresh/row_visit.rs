@@ -15,6 +15,8 @@ pub(super) struct Known<'t> {
     answer: Option<Result<Answered<'t>, Missing>>,
     /// The part for the innermost row, with the number of its visit, or [`ALL_VISITS`].
     part: Option<(u32, Result<RowFields<'t>, Missing>)>,
+    /// The table whose rows need no further question to the source, by the source of the rows.
+    asked: Option<Option<SourceId>>,
 }
 
 /// The number for a part that is the same for all rows.
@@ -62,8 +64,19 @@ impl<'t> RefreshWalk<'t> {
 
     /// Asks for the answer of a source, and for the values of the placeholders of its row and of the part with its fields.
     pub(super) fn ask_for(&mut self, id: SourceId) {
+        let table = self.above.last().map(|row| row.source);
+        if self.known[id as usize].asked == Some(table) {
+            return;
+        }
+        let open = self.open;
         // The missing answers are asked for by now.
         let _ = self.row_fields(id);
+        if self.bindings.source(id).is_asked_once() {
+            self.known[id as usize].asked = Some(table);
+            self.open = open;
+        } else {
+            self.row_questions += 1;
+        }
     }
 
     fn row_fields(&mut self, id: SourceId) -> Result<RowFields<'t>, Missing> {

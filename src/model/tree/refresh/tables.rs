@@ -56,6 +56,7 @@ impl<'t> RefreshWalk<'t> {
             }
         };
         self.open += u32::from(rows == Rows::Open);
+        self.row_questions += u32::from(!ptr::eq(scope, &self.tree.root));
         rows
     }
 
@@ -83,7 +84,10 @@ impl<'t> RefreshWalk<'t> {
             Err(Missing::Absent | Missing::Failed) => return Rows::Settled,
         };
         match rows {
-            Ok(rows) => {
+            Ok(rows) if table.has_rows(&rows) => Rows::Settled,
+            Ok(mut rows) => {
+                let mut seen = HashSet::new();
+                rows.retain(|row| seen.insert(row.key.clone()));
                 let most = spec.max_entries as usize;
                 self.add_changes(self.tree.row_changes(&self.name, table, &rows, most, binding))
             }
@@ -100,8 +104,8 @@ impl<'t> RefreshWalk<'t> {
         Rows::Open
     }
 
-    /// Returns the rows that meet the conditions of the table, each key once; the state of the rows while a placeholder waits
-    /// for an answer, or if the answer can have no rows.
+    /// Returns the rows that meet the conditions of the table; the state of the rows while a placeholder waits for an answer, or if
+    /// the answer can have no rows.
     fn matching_rows(&mut self, answer: &'t Answer, binding: &'t TableBinding) -> Result<Vec<FoundRow<'t>>, Rows> {
         let mut conditions = Vec::new();
         for (field, templates) in &binding.conditions {
@@ -119,13 +123,12 @@ impl<'t> RefreshWalk<'t> {
             conditions.push((&**field, texts, is_any));
         }
         let mut found = Vec::new();
-        let mut seen = HashSet::new();
         let mut add = |key: Cow<'t, str>, digest: u32, text: &dyn Fn(&str) -> Option<Cow<'t, str>>| {
             let meets = |(field, texts, is_any): &(&str, Vec<Cow<'_, str>>, bool)| {
                 let found = text(field).unwrap_or_default();
                 (*is_any && !found.is_empty()) || texts.contains(&found)
             };
-            if !key.is_empty() && conditions.iter().all(meets) && seen.insert(key.clone()) {
+            if !key.is_empty() && conditions.iter().all(meets) {
                 found.push(FoundRow { key, digest });
             }
         };
