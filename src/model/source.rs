@@ -10,6 +10,7 @@
 //! | `source.rs` | sources and fields as the schema holds them |
 //! | `source/provider.rs` | the names of the providers of the agent |
 //! | `source/query.rs` | a question to the device, and its answer |
+//! | `source/row.rs` | the texts of an instance |
 //! | `source/template.rs` | texts with placeholders such as `{key}` |
 //! | `source/convert.rs`, `source/reverse.rs` | the text of the device becomes a literal, and the other way |
 //! | `source/excerpt.rs` | one value, or the rows of a table, in the text of a file |
@@ -36,6 +37,7 @@ pub(super) mod path;
 pub mod provider;
 pub mod query;
 mod reverse;
+mod row;
 mod template;
 mod ubus;
 pub mod uci;
@@ -45,7 +47,8 @@ mod write;
 pub(super) use convert::{Conversion, Form};
 pub(super) use excerpt::Excerpt;
 pub(super) use provider::Provider;
-pub use query::{Answer, Answers, Argument, Query, Response, Row, Target, Watching};
+pub use query::{Answer, Answers, Argument, Query, Response, Target, Watching};
+pub use row::Row;
 pub(super) use template::{Blank, Template};
 pub(super) use ubus::{Arguments, Call, SetCall, is_object_name};
 pub(super) use view::{VIEWS, View};

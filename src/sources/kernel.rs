@@ -101,11 +101,8 @@ impl Kernel {
             "pppoe" => Ok(pppoe::rows()),
             "process" => process::rows(),
             "resolver" => system::resolvers(),
-            "route" => route::rows(links, dumps),
-            "route6" => {
-                let is_of_6 = |row: &Row| row.get("family") == Some("6");
-                Ok(route::rows(links, dumps)?.into_iter().filter(is_of_6).collect())
-            }
+            "route" => route::rows(links, dumps, None),
+            "route6" => route::rows(links, dumps, Some(address::INET6)),
             "socket" => socket::rows(),
             // The agent computes it from the model.
             "stack" => Err("the device has no such list".to_owned()),
@@ -182,8 +179,8 @@ mod tests {
             // A container may lack a file of the kernel, but never the provider.
             assert!(rows.as_ref().map_or_else(|reason| !reason.contains("no such provider"), |_| true), "{rows:?}");
             for row in rows.unwrap_or_default() {
-                for (field, _) in &row.fields {
-                    assert!(provider.fields.contains(&&**field), "{}: {field}", provider.name);
+                for (field, _) in row.fields() {
+                    assert!(provider.fields.contains(&field), "{}: {field}", provider.name);
                 }
                 assert_eq!(row.key.is_empty(), provider.shape != Shape::Rows, "{}", provider.name);
             }

@@ -35,7 +35,7 @@ pub(crate) fn parse(output: &[u8]) -> Result<Vec<Row>, String> {
             return Err(format!("more than {MAX_ROWS} rows"));
         }
         if let Some((field, value)) = field {
-            rows[place].set(field.to_owned(), value.as_str());
+            rows[place].set(field, value);
         }
     }
     Ok(rows)

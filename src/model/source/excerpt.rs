@@ -3,7 +3,7 @@
 use regex_lite::Regex;
 
 use super::SourceId;
-use super::query::Row;
+use super::row::Row;
 use super::view::View;
 
 /// The part of an answer that is a value.
@@ -68,10 +68,7 @@ pub fn rows(text: &str, pattern: &str) -> Vec<Row> {
         let captures = pattern.captures(line)?;
         let text = |name: &str| captures.name(name).map(|found| found.as_str());
         let mut row = Row::new(text("key")?);
-        names
-            .iter()
-            .filter_map(|name| Some((name, text(name)?)))
-            .for_each(|(name, text)| row.set((*name).to_owned(), text));
+        names.iter().filter_map(|name| Some((name, text(name)?))).for_each(|(name, text)| row.set(name, text));
         Some(row)
     };
     text.lines().filter_map(row).collect()

@@ -1,11 +1,11 @@
 //! A question to the device, and its answer.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
 use super::blob::Blob;
 use super::provider::LinkState;
+use super::row::Row;
 use super::uci::{self, Identity};
 use crate::model::facets::PatternCache;
 
@@ -128,7 +128,7 @@ impl Answer {
         match self {
             Answer::Text(text) => text.len(),
             Answer::Rows(rows) => {
-                let fields = rows.iter().flat_map(|row| &row.fields);
+                let fields = rows.iter().flat_map(Row::fields);
                 fields.map(|(name, text)| name.len() + text.len()).sum()
             }
             Answer::Tree(blob) => blob.size(),
@@ -142,44 +142,6 @@ impl Answer {
             Some(key) => rows.iter().find(|row| row.key == key).or_else(|| uci::find(rows, key)),
             None => rows.first(),
         }
-    }
-}
-
-/// The fields of one instance of a table, or the only fields of a source without rows.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Row {
-    /// The name of the row on the device, such as that of a network interface. Empty in a source without rows.
-    pub key: String,
-    /// The texts by the names of the fields.
-    // The names of the providers of the agent are constants.
-    pub fields: Vec<(Cow<'static, str>, String)>,
-}
-
-impl Row {
-    /// Creates a row without fields.
-    pub fn new(key: impl Into<String>) -> Row {
-        Row { key: key.into(), fields: Vec::new() }
-    }
-
-    /// Adds a field.
-    pub fn set(&mut self, name: impl Into<Cow<'static, str>>, text: impl Into<String>) {
-        self.fields.push((name.into(), text.into()));
-    }
-
-    /// Gives a field another text, or adds it.
-    pub fn replace(&mut self, name: &'static str, text: &str) {
-        match self.fields.iter_mut().find(|(field, _)| field == name) {
-            Some((_, held)) => text.clone_into(held),
-            None => self.set(name, text),
-        }
-    }
-
-    /// Returns the text of a field; `.` is the key.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        if name == "." {
-            return Some(&self.key);
-        }
-        self.fields.iter().find(|(field, _)| field == name).map(|(_, text)| text.as_str())
     }
 }
 

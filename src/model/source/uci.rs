@@ -4,7 +4,7 @@
 //! letter of a command suffices. A section is a row, and its options are the fields. The first mistake fails the whole package,
 //! as it does for all services of the device.
 
-use super::query::Row;
+use super::row::Row;
 use identity::identify;
 use parse::{Section, parse};
 

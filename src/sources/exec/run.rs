@@ -34,8 +34,9 @@ pub(crate) fn run_program<'f>(
     };
     let mut found = Vec::new();
     for row in rows {
-        for (field, value) in row.fields {
-            found.push((if row.key.is_empty() { field.into_owned() } else { format!("{}.{field}", row.key) }, value));
+        for (field, value) in row.fields() {
+            let name = if row.key.is_empty() { field.to_owned() } else { format!("{}.{field}", row.key) };
+            found.push((name, value.to_owned()));
         }
     }
     Ok(found)

@@ -64,7 +64,7 @@ fn a_long_exchange_needs_no_order() {
     // More than both pipes hold: the agent must write and read by turns.
     let input: String = (0..20_000).map(|number| format!("f{number}\n")).collect();
     let rows = fields(answer("while read -r f; do printf '%s\\t1\\n' \"$f\"; done", &input));
-    assert_eq!(rows[0].fields.len(), 20_000);
+    assert_eq!(rows[0].fields().len(), 20_000);
 }
 
 #[test]

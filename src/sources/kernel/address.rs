@@ -41,7 +41,7 @@ fn row(fixed: &[u8], attributes: AttributeList<'_>, links: &[Link], wall: i64) -
     row.set("upstream", if is_upstream { "1" } else { "0" });
     row.set("family", if family == INET { "4" } else { "6" });
     row.set("address", local.to_string());
-    row.set("prefix", prefix.to_string());
+    row.set_number("prefix", prefix.into());
     if let Some(peer) = remote.filter(|remote| *remote != local) {
         row.set("peer", peer.to_string());
     }

@@ -197,7 +197,7 @@ pub(super) fn sum(links: &[Link], names: &str) -> Row {
     for (at, counter) in COUNTERS.iter().enumerate() {
         let counted = links.iter().filter(|link| names.split(' ').any(|name| name == link.name));
         let total = counted.fold(0, |total: u64, link| total.wrapping_add(link.counters[at]));
-        row.set(*counter, total.to_string());
+        row.set_number(counter, total);
     }
     row
 }
@@ -209,10 +209,10 @@ impl Link {
         row.set("kind", &self.kind);
         row.set("enabled", if self.flags & UP != 0 { "1" } else { "0" });
         row.set("status", self.status());
-        row.set("last_change", self.last_change.to_string());
+        row.set_number("last_change", self.last_change);
         row.set("address", &self.address);
         // TR-181 has no greater number for the loopback device, which has 65536.
-        row.set("mtu", self.mtu.min(u16::MAX.into()).to_string());
+        row.set_number("mtu", self.mtu.min(u16::MAX.into()).into());
         let master = self.master.map(|master| super::name_of(links, master)).unwrap_or_default();
         row.set("master", master);
         let lower = self.lower(links);
@@ -220,7 +220,7 @@ impl Link {
         row.set("layer", if lower.is_empty() { &self.name } else { &lower });
         row.set("lower", lower);
         for (name, counter) in COUNTERS.iter().zip(self.counters) {
-            row.set(*name, counter.to_string());
+            row.set_number(name, counter);
         }
         for (name, text) in &self.special {
             row.set(*name, text);

@@ -34,19 +34,21 @@ fn row(stat: &str, page: u64) -> Option<Row> {
     // The command is in parentheses and may hold any character, so that the last one ends it.
     let (begin, rest) = stat.rsplit_once(')')?;
     let (pid, command) = begin.split_once('(')?;
-    let fields: Vec<&str> = rest.split_whitespace().collect();
-    // The numbers are those of proc(5), in which the state is field 3.
-    let field = |number: usize| fields.get(number - 3).copied();
-    let number = |at: usize| field(at)?.parse::<u64>().ok();
+    // The state is field 3 of proc(5), and the others are taken in their order.
+    let mut fields = rest.split_ascii_whitespace();
+    let mut skip = |count: usize| fields.nth(count);
+    let (letter, user, system) = (skip(0)?, skip(10)?, skip(0)?);
+    let (priority, start, pages) = (skip(2)?, skip(3)?, skip(1)?);
+    let number = |text: &str| text.parse::<u64>().ok();
     let pid = pid.trim();
-    let mut row = Row::new(format!("{pid}-{}", field(22)?));
+    let mut row = Row::new(format!("{pid}-{start}"));
     row.set("pid", pid);
     row.set("command", command);
-    row.set("size", (number(24)? * page / 1024).to_string());
+    row.set_number("size", number(pages)?.saturating_mul(page) / 1024);
     // TR-181 counts from 0, the highest, to 99; real-time processes have negative numbers on Linux.
-    row.set("priority", field(18)?.parse::<i64>().ok()?.clamp(0, 99).to_string());
-    row.set("cpu_time", ((number(14)? + number(15)?) * 1000 / TICKS).to_string());
-    row.set("state", state(field(3)?));
+    row.set_number("priority", priority.parse::<i64>().ok()?.clamp(0, 99) as u64);
+    row.set_number("cpu_time", number(user)?.saturating_add(number(system)?).saturating_mul(1000) / TICKS);
+    row.set("state", state(letter));
     Some(row)
 }
 

@@ -26,10 +26,11 @@ const STATIC: u8 = 4;
 const ADVERTISEMENT: u8 = 9;
 const DHCP: u8 = 16;
 
-/// Returns the rows of both families. The key has all by which the kernel tells routes apart.
-pub(super) fn rows(links: &[Link], dumps: &mut Dumps) -> Result<Vec<Row>, String> {
+/// Returns the rows of one family, or of both. The key has all by which the kernel tells routes apart.
+pub(super) fn rows(links: &[Link], dumps: &mut Dumps, family: Option<u8>) -> Result<Vec<Row>, String> {
     let answer = dumps.get(GET, 0, FIXED)?;
-    Ok(messages(answer, NEW, FIXED).filter_map(|message| row(message.fixed, message.attributes, links)).collect())
+    let wanted = messages(answer, NEW, FIXED).filter(|message| family.is_none_or(|family| message.fixed[0] == family));
+    Ok(wanted.filter_map(|message| row(message.fixed, message.attributes, links)).collect())
 }
 
 /// Returns the default routes, the preferred one first: those of IPv4 before those of IPv6, and by their metric.
@@ -73,17 +74,17 @@ fn row(fixed: &[u8], attributes: AttributeList<'_>, links: &[Link]) -> Option<Ro
         row.set("destination", destination.to_string());
         row.set("mask", netmask(prefix));
     }
-    row.set("prefix", prefix.to_string());
+    row.set_number("prefix", prefix.into());
     row.set("cidr", format!("{destination}/{prefix}"));
     if let Some(gateway) = gateway {
         row.set("gateway", gateway.to_string());
     }
     row.set("device", device);
-    row.set("metric", metric.to_string());
+    row.set_number("metric", metric.into());
     // `struct rta_cacheinfo` has 0 for a route without an end.
     let expires = attributes.get(12).and_then(|info| u32_at(info, 8)).filter(|expires| *expires > 0);
     if let Some(expires) = expires {
-        row.set("expires", (expires / TICKS).to_string());
+        row.set_number("expires", (expires / TICKS).into());
     }
     let origin = match (protocol, family) {
         (DHCP, INET) => "DHCPv4",

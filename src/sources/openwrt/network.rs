@@ -195,10 +195,14 @@ fn add_forwarders(rows: &mut Vec<Row>, dhcp: &Sections) {
 /// Adds the origin of routes, which netifd gives the kernel all in the same way: a route of the configuration is static, and a
 /// default route without one is from the protocol of its interface.
 pub(super) fn add_origins(routes: &mut [Row], network: &Sections) {
+    let links: Vec<(&Row, Option<String>)> =
+        network.of_type("interface").map(|interface| (interface, link(interface, network))).collect();
     for row in routes {
         let is_default = row.get("prefix") == Some("0");
         let is_static = is_configured(row, network);
-        let interface = network.of_type("interface").find(|interface| is_of(interface, row, network));
+        let device = row.get("device");
+        let found = links.iter().find(|(_, link)| device.is_some() && link.as_deref() == device);
+        let interface = found.map(|(interface, _)| *interface);
         let origin = match interface.and_then(|interface| Some((interface.get("proto")?, interface))) {
             _ if is_static || !is_default => None,
             Some(("dhcp" | "dhcpv6", _)) => Some(if row.get("family") == Some("4") { "DHCPv4" } else { "RA" }),
@@ -265,11 +269,6 @@ pub(super) fn add_interfaces(addresses: &mut Vec<Row>, network: &Sections) {
         row.set("device", format!("@{}", interface.key));
         addresses.push(row);
     }
-}
-
-/// Returns true if a route leads over the link of an interface.
-fn is_of(interface: &Row, route: &Row, network: &Sections) -> bool {
-    route.get("device").is_some_and(|device| link(interface, network).as_deref() == Some(device))
 }
 
 /// Returns true if a section of the configuration is this route.

@@ -45,7 +45,7 @@ pub(in crate::model) fn digest(row: &Row) -> u32 {
     if row.get(NAME).is_none_or(|name| name == row.key) {
         return 0;
     }
-    let options = row.fields.iter().filter(|(name, _)| !name.starts_with('.'));
+    let options = row.fields().filter(|(name, _)| !name.starts_with('.'));
     let sum = options.fold(0, |sum: u32, (name, value)| {
         // FNV-1a; no name and no value has a byte 0.
         let bytes = name.bytes().chain([0]).chain(value.bytes());

@@ -1,10 +1,11 @@
 //! The parser of UCI packages. For the editor, it notes the places of the commands in the text.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use super::{NAME, POSITION, TYPE, is_name, is_package, is_type};
-use crate::foreign_text::owned_lossy;
-use crate::model::source::query::Row;
+use crate::foreign_text::{lossy, owned_lossy};
+use crate::model::source::row::Row;
 
 /// The most sections of a package, and the most options of a section. Real packages have some hundred sections; the limits
 /// bound the memory and the work.
@@ -201,20 +202,22 @@ impl<'t> Parser<'t> {
             return Err("more than 4096 sections");
         }
         self.section = self.sections.len();
-        let section = self.new_section(section_type, name);
+        let section = self.new_section(&section_type, &name);
         self.sections.push(section);
         self.mark(Kind::Section, type_place, name_place);
         Ok(())
     }
 
-    fn new_section(&mut self, section_type: String, name: String) -> Section {
-        let place = counter(&mut self.places, &section_type);
+    fn new_section(&mut self, section_type: &str, name: &str) -> Section {
+        let place = counter(&mut self.places, section_type);
         let is_named = !name.is_empty();
-        let mut row = if is_named { Row::new(name.as_str()) } else { Row::new(format!("@{section_type}[{place}]")) };
+        let mut row = if is_named { Row::new(name) } else { Row::new(format!("@{section_type}[{place}]")) };
         *place += 1;
-        let name = if is_named { name } else { anonymous_name(self.sections.len() + 1, &section_type) };
-        row.set(NAME, name);
-        row.set(POSITION, place.to_string());
+        match is_named {
+            true => row.set(NAME, name),
+            false => row.set(NAME, anonymous_name(self.sections.len() + 1, section_type)),
+        }
+        row.set_number(POSITION, *place as u64);
         row.set(TYPE, section_type);
         Section { row, is_named }
     }
@@ -230,20 +233,15 @@ impl<'t> Parser<'t> {
         }
         self.end()?;
         let Some(section) = self.sections.get_mut(self.section) else { return Err("no section before it") };
-        let fields = &mut section.row.fields;
-        match fields.iter().position(|(known, _)| *known == name) {
-            // libuci ignores an empty option, and an empty item is none among others.
-            _ if value.is_empty() => {}
-            Some(at) if is_list => {
-                fields[at].1.push(' ');
-                fields[at].1.push_str(&value);
-            }
-            Some(at) => fields[at].1 = value,
+        let row = &mut section.row;
+        // libuci ignores an empty option, and an empty item is none among others.
+        let is_taken = value.is_empty() || (is_list && row.append(&name, &value));
+        if !is_taken {
             // The name, the type and the position of the section are fields too.
-            None if fields.len() >= MAX_OPTIONS + [NAME, TYPE, POSITION].len() => {
+            if row.fields().len() >= MAX_OPTIONS + [NAME, TYPE, POSITION].len() && row.get(&name).is_none() {
                 return Err("more than 512 options of one section");
             }
-            None => fields.push((name.into(), value)),
+            row.replace(&name, &value);
         }
         self.mark(if is_list { Kind::Item } else { Kind::Option }, name_place, value_place);
         Ok(())
@@ -265,8 +263,30 @@ impl<'t> Parser<'t> {
     }
 
     /// Reads a word as a text. Bytes that are no UTF-8 become U+FFFD.
-    fn text(&mut self) -> Result<String, Reason> {
-        self.word().map(owned_lossy)
+    fn text(&mut self) -> Result<Cow<'t, str>, Reason> {
+        match self.plain_word() {
+            Some(word) => Ok(lossy(word)),
+            None => self.word().map(|word| owned_lossy(word).into()),
+        }
+    }
+
+    /// Reads a word that stands in the text as it is, bare or in simple quotes; `None` for any other.
+    fn plain_word(&mut self) -> Option<&'t [u8]> {
+        self.skip_blanks();
+        let rest = &self.bytes[self.at..];
+        let is_quoted = rest.first() == Some(&b'\'');
+        let inside = if is_quoted { &rest[1..] } else { rest };
+        let is_end = |byte: &u8| if is_quoted { *byte == b'\'' } else { *byte == b'\n' || is_blank(*byte) };
+        let word = &inside[..inside.iter().position(is_end)?];
+        let length = if is_quoted { word.len() + 2 } else { word.len() };
+        let is_last = rest.get(length).is_none_or(|byte| *byte == b'\n' || is_blank(*byte));
+        let is_special = |byte: &u8| matches!(byte, b'\'' | b'"' | b'\\' | b'#' | b';');
+        if !is_last || (!is_quoted && word.iter().any(is_special)) {
+            return None;
+        }
+        self.word = self.at..self.at + length;
+        self.at += length;
+        Some(word)
     }
 
     /// Reads a word; an empty one at the end of the command.
