@@ -193,13 +193,11 @@ impl Arguments {
                 Command::Trace { socket: load(options)?.control, file }
             }
             #[cfg(feature = "diagnostics")]
-            CommandParser::Test(parse) => {
+            CommandParser::Test(parse) | CommandParser::Transfer(parse) => {
                 let words = operands.any();
-                words.and_then(|words| parse(&words)).map_err(|reason| format!("{name}: {reason}"))?
-            }
-            #[cfg(feature = "diagnostics")]
-            CommandParser::Transfer(build) => {
-                build(load(options)?, operands).map_err(|reason| format!("{name}: {reason}"))?
+                let test = words.and_then(|words| parse(&words)).map_err(|reason| format!("{name}: {reason}"))?;
+                let is_transfer = matches!(command.parser, CommandParser::Transfer(_));
+                Command::Test { config: if is_transfer { Some(load(options)?) } else { None }, test }
             }
             CommandParser::Client(parse) => {
                 // The operands come before the file: they can be wrong without it, and exit status 64 says so.

@@ -15,10 +15,10 @@
 //! | `program.rs` | the tests of a vendor: a program of `actions.diagnostics` |
 //! | `neighbors.rs` | NeighboringWiFiDiagnostic: a scan by the bus of OpenWrt |
 //! | `speed.rs` | DownloadDiagnostics and UploadDiagnostics: transfers by HTTP |
-//! | `lookup_command.rs`, `speed_command.rs` | the commands `lookup` and `speed` |
 //! | `target.rs` | the host of a test: its address, and the interface of the device that leads to it |
 //! | `socket.rs` | sockets with the options of a test |
-//! | `command.rs` | the commands `ping` and `traceroute` |
+//! | `command.rs` | the commands `ping`, `traceroute`, `lookup` and `speed` |
+//! | `lookup_command.rs`, `speed_command.rs` | the output of the commands `lookup` and `speed` |
 //!
 //! A test knows neither the data model nor the ACS: its inputs are texts by the names of TR-181, and so are its results.
 
@@ -53,10 +53,9 @@ use crate::model::actions::TestAction;
 
 use self::speed::Direction;
 use crate::http::TlsSettings;
+use crate::socket_options::IpVersion;
 #[cfg(feature = "xmpp")]
 pub(crate) use lookup::services;
-pub use lookup_command::{LookupArguments, lookup};
-pub use speed_command::{SpeedArguments, speed};
 
 /// A test to be run.
 #[derive(Clone, Debug)]
@@ -91,31 +90,39 @@ pub(crate) struct Outcome {
     pub(crate) results: Results,
 }
 
-/// The failure of a test.
+/// The failure of a test, or of one of its steps. Functions return it in a box, since it passes through many of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
-    /// The value of DiagnosticsState.
+    /// The value of DiagnosticsState; empty for a test that was stopped, whose outcome does not count.
     pub(crate) state: &'static str,
     /// The reason, for the log.
     pub(crate) reason: String,
-    /// The results up to the failure.
-    pub(crate) results: Results,
 }
 
 impl Failure {
-    /// Returns a failure without results.
-    pub(crate) fn of(state: &'static str, reason: impl Into<String>) -> Failure {
-        Failure { state, reason: reason.into(), results: Results::new() }
+    /// Returns a failure with a state of the data model.
+    fn of(state: &'static str, reason: fmt::Arguments<'_>) -> Box<Failure> {
+        Box::new(Failure { state, reason: fmt::format(reason) })
     }
 
     /// Returns a failure that has no state of its own.
-    pub(crate) fn other(reason: impl Into<String>) -> Failure {
+    fn other(reason: fmt::Arguments<'_>) -> Box<Failure> {
         Failure::of("Error_Other", reason)
     }
 
     /// Returns a failure of the device itself, such as a lack of sockets.
-    pub(crate) fn internal(reason: impl Into<String>) -> Failure {
+    fn internal(reason: fmt::Arguments<'_>) -> Box<Failure> {
         Failure::of("Error_Internal", reason)
+    }
+
+    /// Returns the end of a test that was stopped.
+    fn stopped() -> Box<Failure> {
+        Failure::of("", format_args!("stopped"))
+    }
+
+    /// Returns true if the test was stopped.
+    fn is_stopped(&self) -> bool {
+        self.state.is_empty()
     }
 }
 
@@ -135,6 +142,20 @@ impl Order {
         Duration::from_millis(self.number(name, default).into())
     }
 
+    /// Returns the version of IP that the test asks for, which older objects do not have.
+    fn version(&self) -> Option<IpVersion> {
+        match self.text("ProtocolVersion") {
+            "IPv4" => Some(IpVersion::V4),
+            "IPv6" => Some(IpVersion::V6),
+            _ => None,
+        }
+    }
+
+    /// Returns true if an input is true.
+    fn is_true(&self, name: &str) -> bool {
+        matches!(self.text(name), "1" | "true")
+    }
+
     /// Returns true if the test is to end.
     pub(crate) fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
@@ -143,36 +164,35 @@ impl Order {
 
 /// Runs a test for the ACS to its end. It ends early if the order is stopped; the outcome does not count then.
 pub(crate) fn run(order: &Order) -> Outcome {
-    match measure(order, &|_| {}) {
-        Ok(outcome) => outcome,
-        Err(failure) => {
-            log::warn!("{}: {}", failure.state, failure.reason);
-            Outcome { state: failure.state.to_owned(), results: failure.results }
-        }
-    }
+    let mut results = Results::new();
+    let state = measure(order, &mut results, &|_| {}).unwrap_or_else(|failure| {
+        log::warn!("{}: {}", failure.state, failure.reason);
+        failure.state.to_owned()
+    });
+    Outcome { state, results }
 }
 
-/// Runs a test to its end, and tells its progress.
+/// Runs a test to its end, adds its results, and tells its progress. Returns the value of DiagnosticsState.
 ///
 /// # Errors
-/// The test was not completed.
-fn measure(order: &Order, tell: Tell<'_>) -> Result<Outcome, Failure> {
-    let results = match order.test {
-        Test::Ping => ping::run(order, tell)?,
-        Test::TraceRoute => trace_route::run(order, tell)?,
-        Test::UdpEcho => echo::run(order)?,
-        Test::ServerSelection => server_selection::run(order)?,
-        Test::Lookup => lookup::order::run(order)?,
-        Test::Download => speed::order::run(order, Direction::Download)?,
-        Test::Upload => speed::order::run(order, Direction::Upload)?,
-        Test::Program => return program::run(order),
-    };
-    Ok(Outcome { state: COMPLETE.to_owned(), results })
+/// The test was not completed. The results are those up to the failure.
+fn measure(order: &Order, results: &mut Results, tell: Tell<'_>) -> Result<String, Box<Failure>> {
+    match order.test {
+        Test::Ping => ping::run(order, results, tell)?,
+        Test::TraceRoute => trace_route::run(order, results, tell)?,
+        Test::UdpEcho => echo::run(order, results)?,
+        Test::ServerSelection => server_selection::run(order, results)?,
+        Test::Lookup => lookup::order::run(order, results)?,
+        Test::Download => speed::order::run(order, Direction::Download, results)?,
+        Test::Upload => speed::order::run(order, Direction::Upload, results)?,
+        Test::Program => return program::run(order, results),
+    }
+    Ok(COMPLETE.to_owned())
 }
 
-/// Returns a result of a test.
-fn result(name: &str, value: impl ToString) -> (String, String) {
-    (name.to_owned(), value.to_string())
+/// Adds a result of a test, with the path of its row in front of its name; the path is empty outside of a table.
+fn add(results: &mut Results, row: &str, name: &str, value: &dyn fmt::Display) {
+    results.push((format!("{row}{name}"), value.to_string()));
 }
 
 /// Returns a number of tenths as a text with one decimal.

@@ -18,10 +18,6 @@ fn execute(command: Command) -> ExitCode {
         Command::Doctor(config) => cpe_agent::doctor::run(&config),
         #[cfg(feature = "dhcp")]
         Command::Dhcp(handover) => cpe_agent::dhcp::run(&handover),
-        #[cfg(feature = "diagnostics")]
-        Command::Lookup(arguments) => cpe_agent::diagnostics::lookup(&arguments),
-        #[cfg(feature = "diagnostics")]
-        Command::Speed(config, arguments) => cpe_agent::diagnostics::speed(agent::tls_settings(&config), &arguments),
         Command::Trace { socket, file } => control::record(&socket, &file),
         #[cfg(feature = "replay")]
         Command::Replay { config, file } => cpe_agent::replay::run(&config, &file),
@@ -29,7 +25,7 @@ fn execute(command: Command) -> ExitCode {
         #[cfg(not(feature = "replay"))]
         Command::Replay { .. } => ExitCode::FAILURE,
         #[cfg(feature = "diagnostics")]
-        Command::Test(test) => test.run(),
+        Command::Test { config, test } => test.run(config.as_ref().map(agent::tls_settings).unwrap_or_default()),
         Command::Client { socket, request } => control::run(&socket, request),
     }
 }

@@ -84,7 +84,7 @@ impl TestWorker {
         outcome.into_iter().chain(self.echo.deadline()).min()
     }
 
-    fn start(&mut self, (object, number): (&str, u32), order: Order, inbox: Arc<Inbox>, now: Now) {
+    fn start(&mut self, (object, number): (String, u32), order: Box<Order>, inbox: Arc<Inbox>, now: Now) {
         let stop = Arc::clone(&order.stop);
         let shared = Arc::clone(&stop);
         let work = move || {
@@ -96,8 +96,7 @@ impl TestWorker {
             log::error!("{object}: no thread can be started: {error}");
             Outcome { state: "Error_Internal".to_owned(), results: Vec::new() }
         });
-        let (object, began) = (object.to_owned(), now.monotonic);
-        self.job = Some(Job { object, number, began, stop, outcome, thread: thread.ok() });
+        self.job = Some(Job { object, number, began: now.monotonic, stop, outcome, thread: thread.ok() });
     }
 }
 
@@ -134,7 +133,7 @@ impl Agent {
         };
         log::info!("diagnostic test {object}: it begins");
         if let Some(order) = self.order(&object, now) {
-            self.tests.start((&object, number), order, Arc::clone(&self.inbox), now);
+            self.tests.start((object, number), order, Arc::clone(&self.inbox), now);
         }
     }
 
@@ -158,11 +157,11 @@ impl Agent {
     /// Stores the outcome of the test that has ended.
     fn store_outcome(&mut self, now: Now) {
         let Some(job) = &self.tests.job else { return };
-        let Some(Outcome { state, results }) = job.outcome.clone() else { return };
+        let Some(Outcome { state, results }) = &job.outcome else { return };
         if self.device.tests().is_requested(&job.object, job.number) {
             log::info!("diagnostic test {}: {state}", job.object);
         }
-        if let Err(error) = self.device.finish_test(&job.object, job.number, (&state, results), now) {
+        if let Err(error) = self.device.finish_test(&job.object, job.number, (state, results), now) {
             log::error!("cannot store the results, retrying in {} s: {error}", JOURNAL_RETRY.as_secs());
             self.tests.retry_at = now.monotonic.saturating_add(JOURNAL_RETRY);
             return;
@@ -172,7 +171,7 @@ impl Agent {
     }
 
     /// Returns the test of an object with its inputs.
-    fn order(&mut self, object: &str, now: Now) -> Option<Order> {
+    fn order(&mut self, object: &str, now: Now) -> Option<Box<Order>> {
         let test = self.device.test_at(object)?;
         let mut inputs = Vec::new();
         let path = Path::parse(object).ok()?;
@@ -189,7 +188,7 @@ impl Agent {
         let is_scan = program.as_ref().is_some_and(|action| action.scan.is_some());
         let radios = if is_scan { self.radios(now) } else { Vec::new() };
         let (tls, clock_is_set) = (tls_settings(&self.config), now.clock_is_set());
-        Some(Order { test, inputs, program, devices, radios, tls, clock_is_set, stop: Arc::default() })
+        Some(Box::new(Order { test, inputs, program, devices, radios, tls, clock_is_set, stop: Arc::default() }))
     }
 
     /// Returns the names by which the kernel may know the interface of this path, the likeliest first; none for the empty path.

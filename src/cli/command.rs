@@ -13,7 +13,7 @@ use crate::control::{Request, TraceFile};
 #[cfg(feature = "dhcp")]
 use crate::dhcp::Handover;
 #[cfg(feature = "diagnostics")]
-use crate::diagnostics::{LocalTest, LookupArguments, SpeedArguments};
+use crate::diagnostics::LocalTest;
 use crate::suggest::hint;
 
 /// A command of the program, with everything that it needs.
@@ -34,12 +34,6 @@ pub enum Command {
     /// Hands the options that a DHCP client received to the agent.
     #[cfg(feature = "dhcp")]
     Dhcp(Handover),
-    /// Looks the addresses of a name up.
-    #[cfg(feature = "diagnostics")]
-    Lookup(LookupArguments),
-    /// Measures the speed of a transfer.
-    #[cfg(feature = "diagnostics")]
-    Speed(Config, SpeedArguments),
     /// Records the sessions of the running agent.
     Trace {
         /// The path of the control socket.
@@ -56,7 +50,12 @@ pub enum Command {
     },
     /// Runs a diagnostic test without the agent.
     #[cfg(feature = "diagnostics")]
-    Test(LocalTest),
+    Test {
+        /// The configuration, whose options of TLS a transfer uses.
+        config: Option<Config>,
+        /// The test.
+        test: LocalTest,
+    },
     /// Sends a request to the running agent.
     Client {
         /// The path of the control socket.
@@ -83,9 +82,9 @@ pub(super) struct CommandSpec {
 pub(super) enum CommandParser {
     /// Makes the command from the whole configuration and the flags, or returns a message for the user. Operands are an error.
     Local(fn(Config, &Operands) -> Result<Command, String>),
-    /// Makes the command that measures a transfer from the operands and the options of TLS, or returns a message for the user.
+    /// Makes a diagnostic test from the operands, which has the options of TLS as well, or returns a message for the user.
     #[cfg(feature = "diagnostics")]
-    Transfer(fn(Config, Operands) -> Result<Command, String>),
+    Transfer(fn(&[String]) -> Result<LocalTest, String>),
     /// Makes the request to the running agent from the operands, or returns a message for the user.
     Client(fn(Operands) -> Result<Request, String>),
     /// Reads the options of DHCP.
@@ -93,7 +92,7 @@ pub(super) enum CommandParser {
     Dhcp,
     /// Makes a diagnostic test from the operands alone, or returns a message for the user.
     #[cfg(feature = "diagnostics")]
-    Test(fn(&[String]) -> Result<Command, String>),
+    Test(fn(&[String]) -> Result<LocalTest, String>),
     /// Reads the file of a trace that is to be recorded.
     Trace,
     /// Reads the file of a trace that is to be replayed.

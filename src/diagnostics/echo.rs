@@ -7,23 +7,19 @@
 //! A datagram begins with its number, so that a late one is not taken for the one that is awaited.
 
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use rustix::io::Errno;
 use rustix::net::SocketType;
 
-use super::clock::{now, since_epoch};
-use super::ping::{repeat, rest};
-use super::socket::{self, connect_to, note_arrivals, receive, transmit};
-use super::target::{Version, address};
-use super::{Failure, Order, Results, result};
+use super::clock::since_epoch;
+use super::ping::repeat;
+use super::socket::{self, connect_to, exchange, note_arrivals, receive};
+use super::target::address;
+use super::{Failure, Order, Results, add};
 use crate::model::date_time::DateTime;
-use crate::readiness::{PollFlags, wait};
 use crate::socket_options::SocketOptions;
-
-/// The longest wait between two looks at the stop flag.
-const LOOK: Duration = Duration::from_millis(200);
 
 /// The port of the echo service.
 pub(super) const PORT: u16 = 7;
@@ -53,7 +49,7 @@ impl Echo {
     ///
     /// # Errors
     /// The kernel allows no such socket, or no route leads to the address.
-    pub(super) fn open(to: SocketAddr, size: usize, options: &SocketOptions) -> Result<Echo, Failure> {
+    pub(super) fn open(to: SocketAddr, size: usize, options: &SocketOptions) -> Result<Echo, Box<Failure>> {
         let socket =
             socket::open(options, to.ip(), SocketType::DGRAM, None).map_err(|error| socket::failure(options, error))?;
         note_arrivals(&socket);
@@ -67,103 +63,70 @@ impl Echo {
     ///
     /// # Errors
     /// The kernel cannot send such a datagram at all.
-    pub(super) fn probe(
-        &mut self,
-        timeout: Duration,
-        is_stopped: &dyn Fn() -> bool,
-    ) -> Result<Option<Duration>, Failure> {
+    pub(super) fn probe(&mut self, timeout: Duration, stop: &AtomicBool) -> Result<Option<Duration>, Box<Failure>> {
         self.number = self.number.wrapping_add(1);
         let length = self.data.len().min(4);
         self.data[..length].copy_from_slice(&self.number.to_be_bytes()[4 - length..]);
         if let Some(iteration) = self.data.get_mut(ITERATION_AT) {
             iteration.copy_from_slice(&self.number.to_be_bytes());
         }
-        let began = now();
-        if !transmit(&self.socket, &self.data)? {
-            rest(began + timeout.min(LOOK), is_stopped);
-            return Ok(None);
-        }
-        let deadline = began + timeout;
-        while !is_stopped() {
-            let left = deadline.saturating_duration_since(now());
-            let ready = wait(&[(self.socket.as_fd(), PollFlags::IN)], Some(left.min(LOOK)));
-            let looked_at = now();
-            if !ready[0].is_empty() {
-                match receive(&self.socket, &mut self.buffer, began) {
-                    Ok((count, time)) if self.is_echo(count) => return Ok((time <= timeout).then_some(time)),
-                    // The host has no such service. The wait keeps the pace of a test without a pause between its datagrams.
-                    Err(Errno::CONNREFUSED) => {
-                        rest(began + timeout.min(LOOK), is_stopped);
-                        return Ok(None);
-                    }
-                    _ => {}
-                }
-            }
-            if looked_at >= deadline {
-                break;
-            }
-        }
-        Ok(None)
-    }
-
-    /// Returns true if the datagram that was received is the last one. A server of UDP Echo Plus changes the bytes behind the
-    /// number.
-    fn is_echo(&self, count: usize) -> bool {
-        let length = self.data.len().min(4);
-        count == self.data.len() && self.buffer[..length] == self.data[..length]
+        let Echo { socket, data, buffer, .. } = self;
+        exchange(socket, data, timeout, stop, &mut |began| {
+            let (count, time) = receive(socket, buffer, began)?;
+            // A server of UDP Echo Plus changes the bytes behind the number.
+            let is_echo = count == data.len() && buffer[..length] == data[..length];
+            Ok(is_echo.then_some(time))
+        })
     }
 
     /// Adds the row of IndividualPacketResult for the last datagram, by the time of its sending since the Unix epoch and the time
     /// until it was back. A server without UDP Echo Plus returns the zeros that were sent.
     fn add_row(&self, rows: &mut Results, sent_at: Duration, time: Option<Duration>) {
-        let mut add =
-            |name: &str, text: String| rows.push((format!("IndividualPacketResult.{}.{name}", self.number), text));
+        let row = format!("IndividualPacketResult.{}.", self.number);
         let received_at = time.map(|time| DateTime::utc_to_microsecond(sent_at + time));
-        add("PacketSuccess", time.is_some().to_string());
-        add("PacketSendTime", DateTime::utc_to_microsecond(sent_at));
-        add("PacketReceiveTime", received_at.unwrap_or_else(|| DateTime::UNKNOWN.to_string()));
-        add("TestGenSN", self.number.to_string());
+        add(rows, &row, "PacketSuccess", &time.is_some());
+        add(rows, &row, "PacketSendTime", &DateTime::utc_to_microsecond(sent_at));
+        add(rows, &row, "PacketReceiveTime", &received_at.unwrap_or_else(|| DateTime::UNKNOWN.to_string()));
+        add(rows, &row, "TestGenSN", &self.number);
         let words = self.buffer.get(WORDS_AT).filter(|_| time.is_some() && self.data.len() >= WORDS_AT.end);
-        let mut words = words
-            .unwrap_or_default()
-            .chunks_exact(4)
-            .map(|word| u32::from_be_bytes([word[0], word[1], word[2], word[3]]));
+        let mut words = words.unwrap_or_default().as_chunks::<4>().0.iter();
         for name in WORDS {
-            add(name, words.next().unwrap_or(0).to_string());
+            add(rows, &row, name, &words.next().map_or(0, |word| u32::from_be_bytes(*word)));
         }
     }
 }
 
 /// Runs the test.
-pub(super) fn run(order: &Order) -> Result<Results, Failure> {
-    let to = address(order.text("Host"), Version::of(order), &order.stop)?;
+pub(super) fn run(order: &Order, results: &mut Results) -> Result<(), Box<Failure>> {
+    let options = socket::options(order);
+    let to = address(order.text("Host"), &options, &order.stop)?;
     let port = order.number("Port", PORT.into()).try_into().unwrap_or(PORT);
     let size = order.number("DataBlockSize", 24).min(65_535) as usize;
-    let mut echo = Echo::open(SocketAddr::new(to, port), size, &socket::options(order))?;
+    let mut echo = Echo::open(SocketAddr::new(to, port), size, &options)?;
     let (count, timeout) = (order.number("NumberOfRepetitions", 1), order.milliseconds("Timeout", 1000));
     let interval = order.milliseconds("InterTransmissionTime", 1000);
-    let has_rows = ["1", "true"].contains(&order.text("EnableIndividualPacketResults"));
+    let has_rows = order.is_true("EnableIndividualPacketResults");
     let mut rows = Results::new();
     let summary = repeat(order, count, interval, &mut || {
         let sent_at = since_epoch();
-        let time = echo.probe(timeout, &|| order.is_stopped())?;
+        let time = echo.probe(timeout, &order.stop)?;
         if has_rows && echo.number <= MAX_ROWS {
             echo.add_row(&mut rows, sent_at, time);
         }
         Ok(time)
     })?;
-    let mut results = summary.microseconds();
+    summary.add_microseconds(results);
     results.append(&mut rows);
-    results.push(result("SuccessCount", summary.received));
-    results.push(result("FailureCount", summary.lost));
-    results.push(result("IPAddressUsed", echo.local));
-    Ok(results)
+    summary.add_counts(results);
+    add(results, "", "IPAddressUsed", &echo.local);
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use std::net::UdpSocket;
 
+    use super::super::clock::now;
     use super::*;
 
     /// A refusal comes at once, and must not make a flood of a test without a pause.
@@ -173,7 +136,7 @@ mod tests {
         let mut echo = Echo::open(to, 24, &SocketOptions::default()).expect("a socket");
         let began = now();
         for _ in 0..3 {
-            assert_eq!(echo.probe(Duration::from_millis(50), &|| false), Ok(None));
+            assert_eq!(echo.probe(Duration::from_millis(50), &AtomicBool::new(false)), Ok(None));
         }
         assert!(now() - began >= Duration::from_millis(150));
     }
@@ -200,10 +163,13 @@ mod tests {
             };
             let thread = crate::thread::spawn("echo", 64 << 10, Box::new(work)).expect("a thread");
             let limit = Duration::from_millis(100);
-            assert_eq!(echo.probe(limit, &|| false), Ok(None), "{size} bytes");
-            assert!(echo.probe(Duration::from_secs(5), &|| false).expect("sent").is_some(), "{size} bytes");
+            assert_eq!(echo.probe(limit, &AtomicBool::new(false)), Ok(None), "{size} bytes");
+            assert!(
+                echo.probe(Duration::from_secs(5), &AtomicBool::new(false)).expect("sent").is_some(),
+                "{size} bytes"
+            );
             thread.join().expect("no panic");
-            assert_eq!(echo.probe(Duration::from_secs(5), &|| false), Ok(None), "nobody listens");
+            assert_eq!(echo.probe(Duration::from_secs(5), &AtomicBool::new(false)), Ok(None), "nobody listens");
         }
     }
 }

@@ -13,7 +13,7 @@ mod names;
 pub(super) mod order;
 mod resolv_conf;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use rand::RngCore;
 use rand::rngs::OsRng;
 
-use self::exchange::{NoAnswer, ask};
+use self::exchange::ask;
 #[cfg(feature = "xmpp")]
 use self::message::SRV;
 #[cfg(feature = "xmpp")]
@@ -29,16 +29,16 @@ pub(crate) use self::message::Service;
 use self::message::{A, AAAA, Answer, MAX_ADDRESSES, NO_SUCH_NAME, Question, SERVER_FAILURE};
 pub(super) use self::names::Names;
 use self::resolv_conf::ResolvConf;
+use super::Failure;
 use super::clock::now;
-use crate::http::{HttpError, IoLimits, literal, resolve};
+use super::target::addresses;
+use crate::http::IoLimits;
 use crate::socket_options::SocketOptions;
 
 /// The port of name servers.
 const PORT: u16 = 53;
 /// The status of a lookup that found no address.
 const NOT_RESOLVED: &str = "Error_HostNameNotResolved";
-/// The longest wait for the address of the server.
-const RESOLVE_LIMIT: Duration = Duration::from_secs(30);
 
 /// The inputs of a test.
 #[derive(Clone, Debug)]
@@ -75,18 +75,53 @@ pub(crate) struct LookupResult {
     pub(crate) time: Duration,
 }
 
-/// The reason why a test has no result.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum LookupError {
-    /// The name of the server has no address, or the device knows no server.
-    ServerNotResolved(String),
-    /// The test was stopped.
-    Stopped,
-}
-
 impl LookupResult {
     /// The status of a lookup that found an address.
     pub(crate) const SUCCESS: &str = "Success";
+
+    /// Returns the result of a lookup without an answer.
+    fn new(server: IpAddr) -> LookupResult {
+        LookupResult {
+            status: "",
+            reason: String::new(),
+            authoritative: false,
+            name: String::new(),
+            addresses: Vec::new(),
+            server,
+            time: Duration::ZERO,
+        }
+    }
+
+    /// Adds the answer to one of the questions: one version of IP that has an address is a success.
+    fn add(&mut self, name: &str, answer: Answer) {
+        let has_address = answer.code == 0 && !answer.addresses.is_empty();
+        if self.status.is_empty() || has_address && !self.is_success() {
+            self.name = name.to_owned();
+            self.authoritative = answer.authoritative;
+        }
+        match answer.code {
+            0 if has_address => {
+                (self.status, self.reason) = (LookupResult::SUCCESS, String::new());
+                self.addresses.extend(answer.addresses);
+                self.addresses.truncate(MAX_ADDRESSES);
+            }
+            0 => self.add_error(NOT_RESOLVED, "the name has no address".to_owned()),
+            NO_SUCH_NAME => self.add_error(NOT_RESOLVED, "the name does not exist".to_owned()),
+            SERVER_FAILURE => {
+                self.add_error(NOT_RESOLVED, "the name server has failed to find an answer".to_owned());
+            }
+            code => {
+                self.add_error("Error_Other", format!("the name server refuses the question with code {code}"));
+            }
+        }
+    }
+
+    /// Adds the error of one of the questions. The first one counts, unless the other question has an answer.
+    fn add_error(&mut self, status: &'static str, reason: String) {
+        if self.status.is_empty() {
+            (self.status, self.reason) = (status, reason);
+        }
+    }
 
     /// Returns true if an address was found.
     pub(crate) fn is_success(&self) -> bool {
@@ -104,7 +139,10 @@ impl LookupResult {
 }
 
 /// Runs the test and gives each result to `done`.
-pub(crate) fn run(test: &LookupTest, done: &mut dyn FnMut(LookupResult)) -> Result<(), LookupError> {
+///
+/// # Errors
+/// The name of the server has no address, or the test was stopped.
+pub(crate) fn run(test: &LookupTest, done: &mut dyn FnMut(LookupResult)) -> Result<(), Box<Failure>> {
     let conf = ResolvConf::read();
     let server = server_of(test, &conf)?;
     let names = names_of(&test.host, conf.domain.as_deref());
@@ -117,37 +155,27 @@ pub(crate) fn run(test: &LookupTest, done: &mut dyn FnMut(LookupResult)) -> Resu
 /// Returns the servers of a service that the name server of the device knows; none if it does not answer.
 #[cfg(feature = "xmpp")]
 pub(crate) fn services(name: &str, limit: Duration, stop: &Arc<AtomicBool>) -> Vec<Service> {
-    let test = LookupTest {
-        host: name.to_owned(),
-        server: String::new(),
-        timeout: limit,
-        repetitions: 1,
-        options: SocketOptions::default(),
-        stop: Arc::clone(stop),
-    };
-    let Ok(server) = server_of(&test, &ResolvConf::read()) else { return Vec::new() };
-    ask_once(&test, name, SRV, server, &mut || {}).map(|answer| answer.services).unwrap_or_default()
+    let server = SocketAddr::new(ResolvConf::read().server(), PORT);
+    let limits = IoLimits { timeout: limit, stop: Arc::clone(stop), end: None }.end_within(limit);
+    let answer = ask_once(name, SRV, server, &SocketOptions::default(), &limits, &mut || {});
+    answer.map(|answer| answer.services).unwrap_or_default()
 }
 
 /// Returns the address of the server.
-fn server_of(test: &LookupTest, conf: &ResolvConf) -> Result<SocketAddr, LookupError> {
+fn server_of(test: &LookupTest, conf: &ResolvConf) -> Result<SocketAddr, Box<Failure>> {
     if test.server.is_empty() {
-        // A system without such a line has its server on the device itself, as the system's resolver assumes.
-        return Ok(SocketAddr::new(conf.server.unwrap_or(Ipv4Addr::LOCALHOST.into()), PORT));
+        return Ok(SocketAddr::new(conf.server(), PORT));
     }
     if let Ok(address) = test.server.parse::<SocketAddr>() {
         return Ok(address);
     }
-    if let Some(address) = literal(&test.server) {
-        return Ok(SocketAddr::new(address, PORT));
-    }
-    let limits = IoLimits { timeout: RESOLVE_LIMIT, stop: Arc::clone(&test.stop), end: None };
-    match resolve(&test.server, PORT, &limits.end_within(RESOLVE_LIMIT)) {
-        Ok(addresses) if !addresses.is_empty() => Ok(addresses[0]),
-        Ok(_) => Err(LookupError::ServerNotResolved(format!("the host name {} has no address", test.server))),
-        Err(HttpError::Stopped) => Err(LookupError::Stopped),
-        Err(error) => Err(LookupError::ServerNotResolved(error.to_string())),
-    }
+    let found = addresses(&test.server, PORT, &test.stop).map_err(|mut failure| {
+        if !failure.is_stopped() {
+            failure.state = "Error_DNSServerNotResolved";
+        }
+        failure
+    })?;
+    Ok(found[0])
 }
 
 /// Returns the full names to look up, in their order. A name without a dot is one of the domain of the device.
@@ -160,11 +188,12 @@ fn names_of(host: &str, domain: Option<&str>) -> Vec<String> {
 }
 
 /// Looks the names up until one exists.
-fn look_up(test: &LookupTest, names: &[String], server: SocketAddr) -> Result<LookupResult, LookupError> {
-    let mut result = failed(server.ip(), NOT_RESOLVED, "the host name is empty".into());
+fn look_up(test: &LookupTest, names: &[String], server: SocketAddr) -> Result<LookupResult, Box<Failure>> {
+    let mut result = LookupResult::new(server.ip());
     for name in names {
-        result = look_up_name(test, name, server)?;
-        if result.is_success() || result.status != NOT_RESOLVED {
+        result = LookupResult::new(server.ip());
+        look_up_name(test, name, server, &mut result)?;
+        if result.status != NOT_RESOLVED {
             break;
         }
     }
@@ -172,84 +201,46 @@ fn look_up(test: &LookupTest, names: &[String], server: SocketAddr) -> Result<Lo
 }
 
 /// Asks for the addresses of both versions of IP.
-fn look_up_name(test: &LookupTest, name: &str, server: SocketAddr) -> Result<LookupResult, LookupError> {
+fn look_up_name(
+    test: &LookupTest,
+    name: &str,
+    server: SocketAddr,
+    result: &mut LookupResult,
+) -> Result<(), Box<Failure>> {
     let begun = now();
     let mut answered = None;
-    let mut result: Option<LookupResult> = None;
     for kind in [A, AAAA] {
-        let answer = ask_once(test, name, kind, server, &mut || {
-            answered.get_or_insert_with(now);
-        });
-        let one = match answer {
-            Ok(answer) => read_answer(name, server, answer),
-            Err(NoAnswer::Stopped) => return Err(LookupError::Stopped),
-            Err(NoAnswer::Failed(status, reason)) => failed(server.ip(), status, reason),
-        };
-        result = Some(match result {
-            None => one,
-            Some(first) => joined(first, one),
-        });
+        let limits = IoLimits { timeout: test.timeout, stop: Arc::clone(&test.stop), end: None };
+        let limits = limits.end_within(test.timeout);
+        let mut first = || _ = answered.get_or_insert_with(now);
+        match ask_once(name, kind, server, &test.options, &limits, &mut first) {
+            Ok(answer) => result.add(name, answer),
+            Err(failure) if failure.is_stopped() => return Err(failure),
+            Err(failure) => result.add_error(failure.state, failure.reason),
+        }
         // A server that is silent would be so again.
         if answered.is_none() {
             break;
         }
     }
-    let time = answered.map_or(Duration::ZERO, |at: Instant| at.saturating_duration_since(begun));
-    let none = || failed(server.ip(), "Error_Other", "no question was asked".into()); // not reached: two kinds
-    Ok(LookupResult { time, ..result.unwrap_or_else(none) })
+    result.time = answered.map_or(Duration::ZERO, |at: Instant| at.saturating_duration_since(begun));
+    Ok(())
 }
 
 /// Asks one question with a new id.
 fn ask_once(
-    test: &LookupTest,
     name: &str,
     kind: u16,
     server: SocketAddr,
+    options: &SocketOptions,
+    limits: &IoLimits,
     first: &mut dyn FnMut(),
-) -> Result<Answer, NoAnswer> {
+) -> Result<Answer, Box<Failure>> {
     let mut id = [0; 2];
     // A known id would let an attacker answer in place of the server.
-    OsRng
-        .try_fill_bytes(&mut id)
-        .map_err(|error| NoAnswer::Failed("Error_Other", format!("no random bytes: {error}")))?;
-    let no_name = || NoAnswer::Failed(NOT_RESOLVED, format!("{name} is no name of the DNS"));
-    let question = Question::new(name, kind, u16::from_ne_bytes(id)).ok_or_else(no_name)?;
-    let limits = IoLimits { timeout: test.timeout, stop: Arc::clone(&test.stop), end: None };
-    ask(&question, server, &test.options, &limits.end_within(test.timeout), first)
-}
-
-fn read_answer(name: &str, server: SocketAddr, answer: Answer) -> LookupResult {
-    let (status, reason) = match answer.code {
-        0 if !answer.addresses.is_empty() => (LookupResult::SUCCESS, String::new()),
-        0 => (NOT_RESOLVED, "the name has no address".to_owned()),
-        NO_SUCH_NAME => (NOT_RESOLVED, "the name does not exist".to_owned()),
-        SERVER_FAILURE => (NOT_RESOLVED, "the name server has failed to find an answer".to_owned()),
-        code => ("Error_Other", format!("the name server refuses the question with code {code}")),
+    OsRng.try_fill_bytes(&mut id).map_err(|error| Failure::other(format_args!("no random bytes: {error}")))?;
+    let Some(question) = Question::new(name, kind, u16::from_ne_bytes(id)) else {
+        return Err(Failure::of(NOT_RESOLVED, format_args!("{name} is no name of the DNS")));
     };
-    LookupResult {
-        status,
-        reason,
-        authoritative: answer.authoritative,
-        name: name.to_owned(),
-        addresses: answer.addresses,
-        server: server.ip(),
-        time: Duration::ZERO,
-    }
-}
-
-/// Joins the results of both versions of IP: one that succeeded counts.
-fn joined(first: LookupResult, second: LookupResult) -> LookupResult {
-    match (first.is_success(), second.is_success()) {
-        (true, true) => {
-            let addresses = first.addresses.iter().chain(&second.addresses).copied().take(MAX_ADDRESSES).collect();
-            LookupResult { addresses, ..first }
-        }
-        (false, true) => second,
-        _ => first,
-    }
-}
-
-fn failed(server: IpAddr, status: &'static str, reason: String) -> LookupResult {
-    let (name, addresses, time) = (String::new(), Vec::new(), Duration::ZERO);
-    LookupResult { status, reason, authoritative: false, name, addresses, server, time }
+    ask(&question, server, options, limits, first)
 }

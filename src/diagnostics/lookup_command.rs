@@ -2,57 +2,26 @@
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
 
-use super::lookup::{self, LookupError, LookupResult, LookupTest};
-use super::tenths;
+use super::lookup::{self, LookupResult};
+use super::{Failure, Order, tenths};
 use crate::output::print;
-use crate::socket_options::SocketOptions;
 
-/// The longest wait for an answer.
-const TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The operands of `lookup`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LookupArguments {
-    name: String,
-    /// Empty for the default server of the device.
-    server: String,
-}
-
-impl LookupArguments {
-    /// Reads the operands, or returns a message for the user.
-    pub(crate) fn parse(operands: &[String]) -> Result<LookupArguments, String> {
-        let (name, server) = match operands {
-            [] => return Err("a name is missing".into()),
-            [name] => (name, ""),
-            [name, server] => (name, server.as_str()),
-            [_, _, more, ..] => return Err(format!("unexpected argument `{more}`")),
-        };
-        Ok(LookupArguments { name: name.clone(), server: server.to_owned() })
-    }
-}
-
-/// Looks a name up and prints its addresses. The exit status is 1 if it has none.
-pub fn lookup(arguments: &LookupArguments) -> ExitCode {
-    let test = LookupTest {
-        host: arguments.name.clone(),
-        server: arguments.server.clone(),
-        timeout: TIMEOUT,
-        repetitions: 1,
-        options: SocketOptions::default(),
-        stop: Arc::default(),
-    };
-    let mut found = None;
-    let reason = match (lookup::run(&test, &mut |result| found = Some(result)), found) {
-        (Ok(()), Some(result)) if result.is_success() => return print(&text(&result)),
-        (Ok(()), Some(result)) => format!("{}: {} ({})", arguments.name, result.reason, result.server),
-        (Err(LookupError::ServerNotResolved(reason)), _) => reason,
-        (Err(LookupError::Stopped) | Ok(()), _) => "stopped".into(), // not reached: the flag is not set
-    };
-    eprintln!("cpe-agent: {reason}");
-    ExitCode::FAILURE
+/// Looks a name up and prints its addresses.
+///
+/// # Errors
+/// The name has no address, or the name server does not answer.
+pub(super) fn run(order: &Order) -> Result<ExitCode, Box<Failure>> {
+    let mut status = ExitCode::FAILURE;
+    let mut failure = Ok(());
+    lookup::run(&lookup::order::test(order), &mut |result| match result.is_success() {
+        true => status = print(&text(&result)),
+        false => {
+            failure =
+                Err(Failure::other(format_args!("{}: {} ({})", order.text("HostName"), result.reason, result.server)))
+        }
+    })?;
+    failure.map(|()| status)
 }
 
 /// Returns the lines of a result.
@@ -68,6 +37,8 @@ fn text(result: &LookupResult) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

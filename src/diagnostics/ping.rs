@@ -4,8 +4,9 @@
 //! address that was asked count, with the number of the request that waits: a reply after its timeout is a lost one.
 
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::os::fd::OwnedFd;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use rand::RngCore;
 use rand::rngs::OsRng;
@@ -14,17 +15,13 @@ use rustix::net::{SocketType, ipproto};
 
 use super::clock::now;
 use super::icmp;
-use super::socket::{self, connect_to, note_arrivals, receive, transmit};
-use super::target::{Version, address};
-use super::{Failure, Order, Results, Tell, result};
-use crate::readiness::{PollFlags, wait};
+use super::socket::{self, connect_to, exchange, note_arrivals, receive, rest};
+use super::target::address;
+use super::{Failure, Order, Results, Tell, add};
 use crate::socket_options::SocketOptions;
 
 /// The least milliseconds between two requests of the ACS's test: a long test is no flood.
 const INTERVAL: u32 = 200;
-
-/// The longest wait between two looks at the stop flag.
-const LOOK: Duration = Duration::from_millis(200);
 
 /// The greatest packet of IP.
 const MAX_PACKET: usize = 65_535;
@@ -59,25 +56,32 @@ impl Summary {
         self.sum.checked_div(self.received.into()).unwrap_or(0)
     }
 
-    /// Returns the average, the least and the greatest time by their names in microseconds, in which other tests than IPPing have
+    /// Adds the average, the least and the greatest time by their names in microseconds, in which other tests than IPPing have
     /// them.
-    pub(super) fn microseconds(&self) -> Results {
-        let times = [("Average", self.average()), ("Minimum", self.least), ("Maximum", self.greatest)];
-        times
-            .into_iter()
-            .map(|(name, time)| result(&format!("{name}ResponseTime"), time.min(u32::MAX.into())))
-            .collect()
+    pub(super) fn add_microseconds(&self, results: &mut Results) {
+        for (name, time) in self.times() {
+            add(results, name, "ResponseTime", &time.min(u32::MAX.into()));
+        }
     }
 
-    /// Returns the results by the names of IPPing.
-    pub(super) fn results(&self) -> Results {
-        let mut results = vec![result("SuccessCount", self.received), result("FailureCount", self.lost)];
-        for (name, time) in [("Average", self.average()), ("Minimum", self.least), ("Maximum", self.greatest)] {
+    /// Adds the results by the names of IPPing.
+    fn add_results(&self, results: &mut Results) {
+        self.add_counts(results);
+        for (name, time) in self.times() {
             // To the nearest millisecond.
-            results.push(result(&format!("{name}ResponseTime"), (time + 500) / 1000));
-            results.push(result(&format!("{name}ResponseTimeDetailed"), time.min(u32::MAX.into())));
+            add(results, name, "ResponseTime", &((time + 500) / 1000));
+            add(results, name, "ResponseTimeDetailed", &time.min(u32::MAX.into()));
         }
-        results
+    }
+
+    /// Adds the numbers of replies and losses.
+    pub(super) fn add_counts(&self, results: &mut Results) {
+        add(results, "", "SuccessCount", &self.received);
+        add(results, "", "FailureCount", &self.lost);
+    }
+
+    fn times(&self) -> [(&'static str, u64); 3] {
+        [("Average", self.average()), ("Minimum", self.least), ("Maximum", self.greatest)]
     }
 }
 
@@ -105,7 +109,7 @@ impl Pinger {
     ///
     /// # Errors
     /// The kernel allows neither kind of socket, or no route leads to the address.
-    pub(crate) fn open(to: IpAddr, size: usize, options: &SocketOptions) -> Result<Pinger, Failure> {
+    pub(crate) fn open(to: IpAddr, size: usize, options: &SocketOptions) -> Result<Pinger, Box<Failure>> {
         let protocol = if to.is_ipv6() { ipproto::ICMPV6 } else { ipproto::ICMP };
         let (socket, is_raw) = match socket::open(options, to, SocketType::DGRAM, Some(protocol)) {
             Ok(socket) => (socket, false),
@@ -129,67 +133,34 @@ impl Pinger {
     ///
     /// # Errors
     /// The kernel cannot send such a request at all.
-    pub(crate) fn probe(
-        &mut self,
-        timeout: Duration,
-        is_stopped: &dyn Fn() -> bool,
-    ) -> Result<Option<Duration>, Failure> {
-        self.sequence = self.sequence.wrapping_add(1);
-        let request = icmp::request(self.to.is_ipv6(), self.identifier, self.sequence, self.size);
-        let began = now();
-        if !transmit(&self.socket, &request)? {
-            rest(began + timeout.min(LOOK), is_stopped);
-            return Ok(None);
-        }
-        let deadline = began + timeout;
-        while !is_stopped() {
-            let left = deadline.saturating_duration_since(now());
-            let ready = wait(&[(self.socket.as_fd(), PollFlags::IN)], Some(left.min(LOOK)));
-            let looked_at = now();
-            if !ready[0].is_empty()
-                && let Some(time) = self.take_reply(began)
-            {
-                return Ok((time <= timeout).then_some(time));
-            }
-            if looked_at >= deadline {
-                return Ok(None);
-            }
-        }
-        Ok(None)
-    }
-
-    /// Takes a packet off the socket. Returns its time since `began` if it is the reply to the last request.
-    fn take_reply(&mut self, began: Instant) -> Option<Duration> {
-        // An error is that of a router, which the timeout turns into a loss.
-        let (length, time) = receive(&self.socket, &mut self.buffer, began).ok()?;
-        let is_v6 = self.to.is_ipv6();
-        let (identifier, sequence) = icmp::reply(is_v6, self.is_raw && !is_v6, &self.buffer[..length])?;
-        (sequence == self.sequence && (!self.is_raw || identifier == self.identifier)).then_some(time)
-    }
-}
-
-/// Waits until an instant, or until the test is stopped.
-pub(crate) fn rest(until: Instant, is_stopped: &dyn Fn() -> bool) {
-    while !is_stopped() {
-        let left = until.saturating_duration_since(now());
-        if left.is_zero() {
-            return;
-        }
-        std::thread::sleep(left.min(LOOK));
+    pub(crate) fn probe(&mut self, timeout: Duration, stop: &AtomicBool) -> Result<Option<Duration>, Box<Failure>> {
+        let Pinger { socket, buffer, is_raw, identifier, .. } = self;
+        let (is_v6, sequence) = (self.to.is_ipv6(), self.sequence.wrapping_add(1));
+        self.sequence = sequence;
+        let request = icmp::request(is_v6, *identifier, sequence, self.size);
+        exchange(socket, &request, timeout, stop, &mut |began| {
+            // An error is that of a router, which the timeout turns into a loss.
+            let Ok((length, time)) = receive(socket, buffer, began) else { return Ok(None) };
+            let reply = icmp::reply(is_v6, *is_raw && !is_v6, &buffer[..length]);
+            let is_ours = |(id, number)| number == sequence && (!*is_raw || id == *identifier);
+            Ok(reply.is_some_and(is_ours).then_some(time))
+        })
     }
 }
 
 /// Runs the test.
-pub(super) fn run(order: &Order, tell: Tell<'_>) -> Result<Results, Failure> {
-    let to = address(order.text("Host"), Version::of(order), &order.stop)?;
+pub(super) fn run(order: &Order, results: &mut Results, tell: Tell<'_>) -> Result<(), Box<Failure>> {
+    let options = socket::options(order);
+    let to = address(order.text("Host"), &options, &order.stop)?;
     let size = order.number("DataBlockSize", 56).min(65_535) as usize;
-    let mut pinger = Pinger::open(to, size, &socket::options(order))?;
+    let mut pinger = Pinger::open(to, size, &options)?;
     let (count, timeout) = (order.number("NumberOfRepetitions", 3), order.milliseconds("Timeout", 1000));
     let interval = order.milliseconds("Interval", INTERVAL);
-    tell(format_args!("ping of {to} from {} with {size} bytes of data", pinger.local));
+    let local = pinger.local;
+    tell(format_args!("ping of {to} from {local} with {size} bytes of data"));
     let mut number = 0;
     let summary = repeat(order, count, interval, &mut || {
-        let time = pinger.probe(timeout, &|| order.is_stopped())?;
+        let time = pinger.probe(timeout, &order.stop)?;
         number += 1;
         match time {
             Some(time) => tell(format_args!("reply {number} from {to}: {} ms", thousandths(microseconds(time)))),
@@ -203,9 +174,9 @@ pub(super) fn run(order: &Order, tell: Tell<'_>) -> Result<Results, Failure> {
     tell(format_args!(
         "{received} received, {lost} lost; least {least} ms, average {average} ms, greatest {greatest} ms"
     ));
-    let mut results = summary.results();
-    results.push(result("IPAddressUsed", pinger.local));
-    Ok(results)
+    summary.add_results(results);
+    add(results, "", "IPAddressUsed", &local);
+    Ok(())
 }
 
 /// Probes a host so many times, and waits between the begins of two probes. A probe that the stop cuts short is no loss.
@@ -213,20 +184,20 @@ pub(super) fn repeat(
     order: &Order,
     count: u32,
     interval: Duration,
-    probe: &mut dyn FnMut() -> Result<Option<Duration>, Failure>,
-) -> Result<Summary, Failure> {
-    let (mut summary, is_stopped) = (Summary::default(), || order.is_stopped());
+    probe: &mut dyn FnMut() -> Result<Option<Duration>, Box<Failure>>,
+) -> Result<Summary, Box<Failure>> {
+    let mut summary = Summary::default();
     for number in 1..=count {
         let next = now() + interval;
         let time = probe()?;
-        if time.is_none() && is_stopped() {
+        if time.is_none() && order.is_stopped() {
             break;
         }
         summary.add(time);
         if number < count {
-            rest(next, &is_stopped);
+            rest(next, &order.stop);
         }
-        if is_stopped() {
+        if order.is_stopped() {
             break;
         }
     }
@@ -247,7 +218,9 @@ mod tests {
         let mut summary = Summary::default();
         summary.add(None);
         let text = |summary: &Summary| {
-            summary.results().iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+            let mut results = Results::new();
+            summary.add_results(&mut results);
+            results.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
         };
         assert_eq!(
             text(&summary),

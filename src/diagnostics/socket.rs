@@ -2,7 +2,8 @@
 
 use std::io::IoSliceMut;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt::ReceiveTimestampns};
@@ -15,12 +16,16 @@ use rustix::net::{
 
 use super::clock::{now, since_epoch};
 use super::{Failure, Order};
+use crate::readiness::{PollFlags, wait};
 use crate::socket_options::SocketOptions;
 
-/// Reads the inputs DSCP and Interface.
+/// The longest wait between two looks at the stop flag.
+pub(super) const LOOK: Duration = Duration::from_millis(200);
+
+/// Reads the inputs DSCP, Interface and ProtocolVersion.
 pub(crate) fn options(order: &Order) -> SocketOptions {
     let dscp = order.number("DSCP", 0).min(63) as u8; // at most 63
-    SocketOptions { devices: order.devices.clone(), dscp, ..SocketOptions::default() }
+    SocketOptions { devices: order.devices.clone(), version: order.version(), dscp, ..SocketOptions::default() }
 }
 
 /// Opens a socket that does not block.
@@ -44,11 +49,13 @@ pub(crate) fn open(
 }
 
 /// Returns the failure to open a socket.
-pub(crate) fn failure(options: &SocketOptions, error: Errno) -> Failure {
+pub(crate) fn failure(options: &SocketOptions, error: Errno) -> Box<Failure> {
     match error {
-        Errno::NODEV => Failure::other(format!("the kernel has no interface {}", options.devices.join(" or "))),
-        Errno::ACCESS | Errno::PERM => Failure::other("the agent may not open such a socket: it does not run as root"),
-        error => Failure::internal(format!("no socket: {error}")),
+        Errno::NODEV => Failure::other(format_args!("the kernel has no interface {}", options.devices.join(" or "))),
+        Errno::ACCESS | Errno::PERM => {
+            Failure::other(format_args!("the agent may not open such a socket: it does not run as root"))
+        }
+        error => Failure::internal(format_args!("no socket: {error}")),
     }
 }
 
@@ -56,10 +63,10 @@ pub(crate) fn failure(options: &SocketOptions, error: Errno) -> Failure {
 ///
 /// # Errors
 /// No route leads to the address.
-pub(crate) fn connect_to(socket: &OwnedFd, to: SocketAddr) -> Result<IpAddr, Failure> {
+pub(crate) fn connect_to(socket: &OwnedFd, to: SocketAddr) -> Result<IpAddr, Box<Failure>> {
     connect(socket, &to).map_err(|error| match is_unreachable(error) {
-        true => Failure::of("Error_NoRouteToHost", format!("no route leads to {}: {error}", to.ip())),
-        false => Failure::other(format!("{}: {error}", to.ip())),
+        true => Failure::of("Error_NoRouteToHost", format_args!("no route leads to {}: {error}", to.ip())),
+        false => Failure::other(format_args!("{}: {error}", to.ip())),
     })?;
     let local = getsockname(socket).ok().and_then(|address| SocketAddr::try_from(address).ok());
     Ok(local.map_or(to.ip(), |local| local.ip()))
@@ -69,15 +76,62 @@ pub(crate) fn connect_to(socket: &OwnedFd, to: SocketAddr) -> Result<IpAddr, Fai
 ///
 /// # Errors
 /// The kernel cannot send such a packet at all.
-pub(crate) fn transmit(socket: &OwnedFd, packet: &[u8]) -> Result<bool, Failure> {
+pub(crate) fn transmit(socket: &OwnedFd, packet: &[u8]) -> Result<bool, Box<Failure>> {
     // The kernel reports an error of an earlier packet first, such as a limit of a router: the second attempt tells whether this
     // packet can be sent.
     let attempt = || send(socket, packet, SendFlags::NOSIGNAL);
     match attempt().or_else(|_| attempt()) {
         Ok(_) => Ok(true),
-        Err(Errno::MSGSIZE | Errno::INVAL) => Err(Failure::other(format!("{} bytes are too many", packet.len()))),
+        Err(Errno::MSGSIZE | Errno::INVAL) => Err(Failure::other(format_args!("{} bytes are too many", packet.len()))),
         Err(error) if is_unreachable(error) || matches!(error, Errno::CONNREFUSED | Errno::NOBUFS) => Ok(false),
-        Err(error) => Err(Failure::internal(format!("no packet can be sent: {error}"))),
+        Err(error) => Err(Failure::internal(format_args!("no packet can be sent: {error}"))),
+    }
+}
+
+/// Sends a packet over a connected socket, and waits for its answer. Returns the time; `None` for a loss. `take` gets the instant
+/// of the sending and takes a packet off the socket: it returns the time of an answer, `None` for another packet, or the error
+/// of the kernel. A refusal is a loss.
+///
+/// # Errors
+/// The kernel cannot send such a packet at all.
+pub(super) fn exchange(
+    socket: &OwnedFd,
+    packet: &[u8],
+    timeout: Duration,
+    stop: &AtomicBool,
+    take: &mut dyn FnMut(Instant) -> Result<Option<Duration>, Errno>,
+) -> Result<Option<Duration>, Box<Failure>> {
+    let began = now();
+    let deadline = began + timeout;
+    let mut is_sent = transmit(socket, packet)?;
+    while is_sent && !stop.load(Ordering::Relaxed) {
+        let left = deadline.saturating_duration_since(now());
+        let ready = wait(&[(socket.as_fd(), PollFlags::IN)], Some(left.min(LOOK)));
+        let looked_at = now();
+        if !ready[0].is_empty() {
+            match take(began) {
+                Ok(Some(time)) => return Ok((time <= timeout).then_some(time)),
+                Err(Errno::CONNREFUSED) => is_sent = false,
+                _ => {}
+            }
+        }
+        if is_sent && looked_at >= deadline {
+            return Ok(None);
+        }
+    }
+    // The wait keeps the pace of a test without a pause between its packets.
+    rest(began + timeout.min(LOOK), stop);
+    Ok(None)
+}
+
+/// Waits until an instant, or until the test is stopped.
+pub(super) fn rest(until: Instant, stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        let left = until.saturating_duration_since(now());
+        if left.is_zero() {
+            return;
+        }
+        std::thread::sleep(left.min(LOOK));
     }
 }
 

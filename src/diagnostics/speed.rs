@@ -13,18 +13,22 @@ pub(super) mod order;
 mod recorder;
 mod result;
 
-use std::io::ErrorKind;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::net::SocketType;
+
 use self::connection::Connection;
 use self::recorder::{Recorder, Sample};
-pub(crate) use self::result::SpeedResult;
+pub(crate) use self::result::{Interval, SpeedResult};
+use super::Failure;
 use super::clock::now;
-use crate::http::{HttpError, IoLimits, TlsSettings, resolve};
-use crate::mailbox::Mailbox;
+use super::socket::{self, connect_to};
+use super::target::address;
+use crate::http::{IoLimits, TlsSettings};
 use crate::socket_options::SocketOptions;
 use crate::thread;
 use crate::url::Url;
@@ -47,6 +51,16 @@ const TICK: Duration = Duration::from_millis(200);
 pub(crate) enum Direction {
     Download,
     Upload,
+}
+
+impl Direction {
+    /// Returns the name of the input that holds the URL.
+    pub(super) fn url_input(self) -> &'static str {
+        match self {
+            Direction::Download => "DownloadURL",
+            Direction::Upload => "UploadURL",
+        }
+    }
 }
 
 /// The inputs of a test.
@@ -75,15 +89,6 @@ pub(crate) struct SpeedTest {
     pub(crate) stop: Arc<AtomicBool>,
 }
 
-/// The reason why a test has no result.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum SpeedError {
-    /// The test was stopped.
-    Stopped,
-    /// The name of the error in the data model, and the reason in words.
-    Failed(&'static str, String),
-}
-
 /// The progress of a test.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Progress {
@@ -94,111 +99,61 @@ pub(crate) struct Progress {
 }
 
 /// Runs a test to its end and tells its progress several times a second.
-pub(crate) fn run(test: &SpeedTest, tell: &mut dyn FnMut(Progress)) -> Result<SpeedResult, SpeedError> {
+///
+/// # Errors
+/// The test was not completed.
+pub(crate) fn run(test: &Arc<SpeedTest>, tell: &mut dyn FnMut(Progress)) -> Result<SpeedResult, Box<Failure>> {
     let url = Url::parse(&test.url).map_err(|error| {
         let is_ftp = test.url.trim().get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("ftp:"));
-        let reason = if is_ftp { "FTP is not supported, only HTTP and HTTPS".to_owned() } else { error.to_string() };
-        SpeedError::Failed("Error_Other", reason)
+        match is_ftp {
+            true => Failure::other(format_args!("FTP is not supported, only HTTP and HTTPS")),
+            false => Failure::other(format_args!("{error}")),
+        }
     })?;
-    let limits = IoLimits { timeout: test.silence, stop: Arc::clone(&test.stop), end: None };
-    let limits = limits.end_within(test.duration + MAX_TEST);
-    let server = address_of(&url, test, &limits)?;
+    let server = SocketAddr::new(address(&url.host().to_string(), &test.options, &test.stop)?, url.port());
     let duration = (!test.duration.is_zero()).then_some(test.duration);
     let count = test.connections.clamp(1, MAX_CONNECTIONS) as usize;
-    let shared = Arc::new(test.clone());
-    let recorder = Arc::new(Recorder::new(count, device_of(test)?, duration));
+    // Tries the options of the sockets: the connections would tell no more than that they failed.
+    let probe = socket::open(&test.options, server.ip(), SocketType::DGRAM, None)
+        .map_err(|error| socket::failure(&test.options, error))?;
+    let device = test.options.device(probe.as_fd()).ok().flatten().map(str::to_owned);
+    let recorder = Arc::new(Recorder::new(count, device, duration));
     // A failure of one connection ends the others by this flag: that of the caller means a cancelled test.
     let halt = Arc::new(AtomicBool::new(false));
-    let ends = Mailbox::new();
-    let (mut running, mut failure) = (0, None);
+    let limits = IoLimits { timeout: test.silence, stop: Arc::clone(&halt), end: None };
+    let limits = limits.end_within(test.duration + MAX_TEST);
     for index in 0..count {
-        let connection = Connection { index, test: Arc::clone(&shared), recorder: Arc::clone(&recorder) };
-        let limits = IoLimits { stop: Arc::clone(&halt), ..limits.clone() };
-        match start(connection, url.clone(), server, limits, ends.clone()) {
-            Ok(()) => running += 1,
-            Err(error) => {
-                halt.store(true, Ordering::Relaxed);
-                failure = Some(error);
-                break;
-            }
-        }
+        let connection = Connection { index, test: Arc::clone(test), recorder: Arc::clone(&recorder) };
+        start(connection, url.clone(), server, limits.clone());
     }
     let mut intervals = Intervals::new(test);
-    while running > 0 {
-        let wait = intervals.until_next(&recorder).min(TICK);
-        if let Some(end) = ends.wait(wait) {
-            running -= 1;
-            if let Err(error) = end {
-                halt.store(true, Ordering::Relaxed);
-                failure.get_or_insert(error);
-            }
-        }
-        if test.stop.load(Ordering::Relaxed) {
+    let mut runs = true;
+    while runs {
+        runs = recorder.wait(intervals.until_next(&recorder).min(TICK));
+        if recorder.has_failed() || test.stop.load(Ordering::Relaxed) {
             halt.store(true, Ordering::Relaxed);
-            failure = Some(SpeedError::Stopped);
         }
         intervals.take_due(&recorder);
         if let (Some(first), bytes) = recorder.progress() {
             tell(Progress { elapsed: now().saturating_duration_since(first), bytes });
         }
     }
-    match failure {
-        Some(error) => Err(error),
-        None => Ok(SpeedResult::new(recorder.state(), &intervals.samples, local_address(server, test))),
+    if test.stop.load(Ordering::Relaxed) {
+        return Err(Failure::stopped());
     }
+    // The kernel chooses the address by the route; nothing is sent.
+    let local = connect_to(&probe, server).ok();
+    Ok(SpeedResult::new(&recorder.take()?, &intervals.samples, local))
 }
 
-/// Starts the thread of a connection, which leaves its end in the mailbox.
-fn start(
-    connection: Connection,
-    url: Url,
-    server: SocketAddr,
-    limits: IoLimits,
-    ends: Mailbox<Result<(), SpeedError>>,
-) -> Result<(), SpeedError> {
-    let work = move || ends.post(connection.run(url, server, limits));
-    let thread = thread::spawn("speed", STACK, Box::new(work));
-    thread.map(drop).map_err(|error| SpeedError::Failed("Error_Internal", format!("no thread: {error}")))
-}
-
-/// Returns the first address of the host that the version of IP allows.
-fn address_of(url: &Url, test: &SpeedTest, limits: &IoLimits) -> Result<SocketAddr, SpeedError> {
-    let failed = |reason: String| SpeedError::Failed("Error_CannotResolveHostName", reason);
-    let host = url.host().to_string();
-    let found = resolve(&host, url.port(), &limits.clone().end_within(test.silence)).map_err(|error| match error {
-        HttpError::Stopped => SpeedError::Stopped,
-        error => failed(error.to_string()),
-    })?;
-    let fitting = found.into_iter().find(|address| test.options.allows(address.ip()));
-    fitting.ok_or_else(|| failed(format!("{host} has no address of this version of IP")))
-}
-
-/// Returns the name of the interface whose counters are read. Tries the options of the sockets: the connections would tell no more
-/// than that they failed.
-fn device_of(test: &SpeedTest) -> Result<Option<String>, SpeedError> {
-    let options = &test.options;
-    let tried = UdpSocket::bind("0.0.0.0:0").and_then(|socket| {
-        options.apply(&socket, true)?;
-        Ok(options.device(&socket)?.map(str::to_owned))
-    });
-    tried.map_err(|error| {
-        let reason = match error.kind() {
-            ErrorKind::PermissionDenied => {
-                "the agent may not use EthernetPriority or Interface: it does not run as root".into()
-            }
-            _ if options.devices.is_empty() => error.to_string(),
-            _ => format!("the kernel has no interface {}", options.devices.join(" or ")),
-        };
-        SpeedError::Failed("Error_Other", reason)
-    })
-}
-
-/// Returns the address of the device from which the server is reached.
-fn local_address(server: SocketAddr, test: &SpeedTest) -> Option<IpAddr> {
-    let socket = UdpSocket::bind(if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" }).ok()?;
-    test.options.apply(&socket, server.is_ipv4()).ok()?;
-    socket.connect(server).ok()?; // sends nothing
-    Some(socket.local_addr().ok()?.ip())
+/// Starts the thread of a connection, which leaves its end in the recorder.
+fn start(connection: Connection, url: Url, server: SocketAddr, limits: IoLimits) {
+    let recorder = Arc::clone(&connection.recorder);
+    recorder.start();
+    let work = move || connection.recorder.finish(connection.run(url, server, limits));
+    if let Err(error) = thread::spawn("speed", STACK, Box::new(work)) {
+        recorder.finish(Err(Failure::internal(format_args!("no thread: {error}"))));
+    }
 }
 
 /// The samples at the bounds of the intervals.
@@ -241,7 +196,7 @@ impl Intervals {
                 break;
             }
             // The first byte comes while this thread waits.
-            let first = recorder.state().first.filter(|first| first.at == due);
+            let first = recorder.first().filter(|first| first.at == due);
             self.samples.push(first.unwrap_or_else(|| recorder.sample(at)));
         }
     }

@@ -9,9 +9,11 @@
 //! The errors come through the error queue of the socket, for which no right is needed. Each try has a socket of its own, so that no
 //! late answer is taken for that of another try. The tries of a hop follow each other, and overlap only where answers are slow.
 
+use std::fmt;
 use std::io::IoSliceMut;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{
@@ -23,9 +25,9 @@ use rustix::net::{RecvFlags, SocketType, recv, sockopt};
 use super::clock::now;
 use super::lookup::Names;
 use super::ping::{microseconds, thousandths};
-use super::socket::{self, connect_to, transmit};
-use super::target::{Version, address};
-use super::{Failure, Order, Results, Tell, result};
+use super::socket::{self, LOOK, connect_to, transmit};
+use super::target::address;
+use super::{Failure, Order, Results, Tell, add};
 use crate::readiness::{PollFlags, wait};
 use crate::socket_options::SocketOptions;
 
@@ -34,9 +36,6 @@ const FIRST_PORT: u16 = 33_434;
 
 /// The longest wait for an answer before the next try.
 const PACE: Duration = Duration::from_millis(100);
-
-/// The longest wait between two looks at the stop flag.
-const LOOK: Duration = Duration::from_millis(200);
 
 /// The origins of an error in the error queue: ICMP, and ICMPv6.
 const BY_ICMP: u8 = 2;
@@ -75,120 +74,127 @@ struct Try {
 /// The answers of one hop.
 #[derive(Debug, Default)]
 struct Hop {
-    /// The last answer.
+    /// The answer that counts: the last one, unless an earlier one is that of the host.
     answer: Option<Answer>,
     /// The name of the host that answered, if the name server tells one.
     name: Option<String>,
-    /// The time of each try; `None` without an answer.
-    times: Vec<Option<Duration>>,
+    /// The time of each try in microseconds; `None` without an answer.
+    times: Vec<Option<u64>>,
 }
 
 impl Hop {
-    /// Returns the times in whole milliseconds, rounded up; 0 without an answer.
-    fn milliseconds(&self) -> impl Iterator<Item = u64> {
-        self.times.iter().map(|time| time.map_or(0, |time| microseconds(time).div_ceil(1000).max(1)))
-    }
-
-    /// Returns the average time in milliseconds, rounded up.
+    /// Returns the average time in milliseconds.
     fn average(&self) -> u64 {
-        let times: Vec<u64> = self.times.iter().flatten().map(|time| microseconds(*time)).collect();
-        let sum: u64 = times.iter().sum();
-        sum.checked_div(times.len() as u64).map_or(0, |average| average.div_ceil(1000).max(1))
+        let (mut sum, mut count) = (0, 0);
+        for time in self.times.iter().flatten() {
+            sum += time;
+            count += 1;
+        }
+        u64::checked_div(sum, count).map_or(0, milliseconds)
     }
 
     /// Returns the line for people.
     fn line(&self, number: u32) -> String {
-        let time = |time: &Option<Duration>| match time {
-            Some(time) => format!("  {} ms", thousandths(microseconds(*time))),
-            None => "  *".to_owned(),
-        };
-        let times: String = self.times.iter().map(time).collect();
-        let name = self.name.as_ref().map(|name| format!("  {name}")).unwrap_or_default();
-        match self.answer {
-            Some(Answer { from, meaning: Meaning::End, code }) => format!("{number:2}  {from}{times}  !{code}{name}"),
-            Some(Answer { from, .. }) => format!("{number:2}  {from}{times}{name}"),
-            None => format!("{number:2}{times}"),
+        let mut line = format!("{number:2}");
+        let mut add = |part: fmt::Arguments<'_>| line.push_str(&fmt::format(part));
+        if let Some(Answer { from, .. }) = self.answer {
+            add(format_args!("  {from}"));
+        }
+        for time in &self.times {
+            match time {
+                Some(time) => add(format_args!("  {} ms", thousandths(*time))),
+                None => add(format_args!("  *")),
+            }
+        }
+        if let Some(Answer { meaning: Meaning::End, code, .. }) = self.answer {
+            add(format_args!("  !{code}"));
+        }
+        if let Some(name) = &self.name {
+            add(format_args!("  {name}"));
+        }
+        line
+    }
+
+    /// Adds the hop to the results, by the names of both data models.
+    fn add_results(&self, number: u32, results: &mut Results) {
+        let from = self.answer.map(|answer| answer.from.to_string()).unwrap_or_default();
+        let mut times = String::new();
+        for time in &self.times {
+            times.push_str(if times.is_empty() { "" } else { "," });
+            times.push_str(&time.map_or(0, milliseconds).to_string());
+        }
+        for prefix in ["", "Hop"] {
+            let row = format!("RouteHops.{number}.{prefix}");
+            add(results, &row, "Host", self.name.as_ref().unwrap_or(&from));
+            add(results, &row, "HostAddress", &from);
+            add(results, &row, "ErrorCode", &self.answer.map_or(0, |answer| answer.code));
+            add(results, &row, "RTTimes", &times);
         }
     }
 }
 
+/// Returns microseconds as milliseconds, rounded up: a time of 0 means no answer.
+fn milliseconds(time: u64) -> u64 {
+    time.div_ceil(1000).max(1)
+}
+
 /// Runs the test.
-pub(super) fn run(order: &Order, tell: Tell<'_>) -> Result<Results, Failure> {
-    let to = address(order.text("Host"), Version::of(order), &order.stop)?;
+pub(super) fn run(order: &Order, results: &mut Results, tell: Tell<'_>) -> Result<(), Box<Failure>> {
+    let options = socket::options(order);
+    let to = address(order.text("Host"), &options, &order.stop)?;
     let hops = order.number("MaxHopCount", 30).clamp(1, 64);
     tell(format_args!("trace route to {to}, at most {hops} hops"));
-    let (mut results, mut names) = (Results::new(), Names::new(order));
-    let failed = |state: &'static str, reason: String, results: Results| Failure { state, reason, results };
+    let mut names = Names::new(order);
     for number in 1..=hops {
-        let (mut hop, local) = match trace(order, to, number) {
-            Ok(done) => done,
-            Err(failure) => return Err(Failure { results, ..failure }),
-        };
+        let (mut hop, local) = trace(order, &options, to, number)?;
         if order.is_stopped() {
             break;
         }
         hop.name = hop.answer.and_then(|answer| names.name_of(answer.from));
         tell(format_args!("{}", hop.line(number)));
-        add(&mut results, number, &hop);
+        hop.add_results(number, results);
         match hop.answer.map(|answer| answer.meaning) {
             Some(Meaning::Host) => {
-                results.push(result("ResponseTime", hop.average()));
-                results.push(result("IPAddressUsed", local));
-                return Ok(results);
+                add(results, "", "ResponseTime", &hop.average());
+                add(results, "", "IPAddressUsed", &local);
+                return Ok(());
             }
             Some(Meaning::End) => {
-                let reason = format!("no way leads on behind hop {number}");
-                return Err(failed("Error_NoRouteToHost", reason, results));
+                let reason = format_args!("no way leads on behind hop {number}");
+                return Err(Failure::of("Error_NoRouteToHost", reason));
             }
             Some(Meaning::Router) | None => {}
         }
     }
-    Err(failed("Error_MaxHopCountExceeded", format!("{hops} hops do not lead to {to}"), results))
-}
-
-/// Adds a hop to the results, by the names of both data models.
-fn add(results: &mut Results, number: u32, hop: &Hop) {
-    let from = hop.answer.map(|answer| answer.from.to_string()).unwrap_or_default();
-    let host = hop.name.as_ref().unwrap_or(&from);
-    let code = hop.answer.map_or(0, |answer| answer.code);
-    let times: Vec<String> = hop.milliseconds().map(|time| time.to_string()).collect();
-    let times = times.join(",");
-    for prefix in ["", "Hop"] {
-        for (name, value) in [
-            ("Host", host.clone()),
-            ("HostAddress", from.clone()),
-            ("ErrorCode", code.to_string()),
-            ("RTTimes", times.clone()),
-        ] {
-            results.push((format!("RouteHops.{number}.{prefix}{name}"), value));
-        }
-    }
+    Err(Failure::of("Error_MaxHopCountExceeded", format_args!("{hops} hops do not lead to {to}")))
 }
 
 /// Sends the datagrams of one hop, and waits for their answers. Also returns the address of the device towards the host.
-fn trace(order: &Order, to: IpAddr, hop: u32) -> Result<(Hop, IpAddr), Failure> {
+fn trace(order: &Order, options: &SocketOptions, to: IpAddr, hop: u32) -> Result<(Hop, IpAddr), Box<Failure>> {
     let count = order.number("NumberOfTries", 3).clamp(1, 3);
     let data = vec![0x40; order.number("DataBlockSize", 38).min(65_535) as usize];
     let timeout = order.milliseconds("Timeout", 5000);
-    let (options, mut local, mut tries) = (socket::options(order), to, Vec::new());
+    let (mut local, mut tries) = (to, Vec::new());
     for number in 0..count {
         let port = FIRST_PORT + ((hop - 1) * count + number) as u16; // at most 64 × 3
-        let socket = open(to, hop as u8, &options).map_err(|error| socket::failure(&options, error))?;
+        let socket = open(to, hop as u8, options).map_err(|error| socket::failure(options, error))?;
         local = connect_to(&socket, SocketAddr::new(to, port))?;
         let began = now();
         let _ = transmit(&socket, &data)?; // the time limit makes a datagram that is lost at once a loss
         tries.push(Try { socket, began, answer: None });
         let limit = if number + 1 < count { timeout.min(PACE) } else { timeout };
-        await_answers(&mut tries, to, began + limit, &|| order.is_stopped());
+        await_answers(&mut tries, to, began + limit, &order.stop);
     }
-    for tried in &mut tries {
-        tried.answer = tried.answer.filter(|(_, time)| *time <= timeout);
+    let mut done = Hop::default();
+    for Try { answer, .. } in tries {
+        let answer = answer.filter(|(_, time)| *time <= timeout);
+        done.times.push(answer.map(|(_, time)| microseconds(time)));
+        // The host itself counts more than a router that has answered another try.
+        if done.answer.is_none_or(|known| known.meaning != Meaning::Host) {
+            done.answer = answer.map(|(answer, _)| answer).or(done.answer);
+        }
     }
-    let last = tries.iter().rev().find_map(|tried| tried.answer);
-    // The host itself counts more than a router that has answered another try.
-    let host = tries.iter().filter_map(|tried| tried.answer).find(|(answer, _)| answer.meaning == Meaning::Host);
-    let times = tries.iter().map(|tried| tried.answer.map(|(_, time)| time)).collect();
-    Ok((Hop { answer: host.or(last).map(|(answer, _)| answer), name: None, times }, local))
+    Ok((done, local))
 }
 
 /// Opens a socket whose datagrams reach so many hops, and which reports the errors of routers.
@@ -209,22 +215,22 @@ fn open(to: IpAddr, hops: u8, options: &SocketOptions) -> Result<OwnedFd, Errno>
 }
 
 /// Waits until all tries have an answer, at most until the deadline.
-fn await_answers(tries: &mut [Try], to: IpAddr, deadline: Instant, is_stopped: &dyn Fn() -> bool) {
-    while !is_stopped() && tries.iter().any(|tried| tried.answer.is_none()) {
+fn await_answers(tries: &mut [Try], to: IpAddr, deadline: Instant, stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
         let left = deadline.saturating_duration_since(now());
-        if left.is_zero() {
+        let mut interests = Vec::new();
+        for tried in tries.iter().filter(|tried| tried.answer.is_none()) {
+            interests.push((tried.socket.as_fd(), PollFlags::IN));
+        }
+        if left.is_zero() || interests.is_empty() {
             return;
         }
-        let waiting: Vec<&mut Try> = tries.iter_mut().filter(|tried| tried.answer.is_none()).collect();
-        let interests: Vec<_> = waiting.iter().map(|tried| (tried.socket.as_fd(), PollFlags::IN)).collect();
         let ready = wait(&interests, Some(left.min(LOOK)));
-        drop(interests);
         let arrived = now();
-        for (tried, flags) in waiting.into_iter().zip(ready) {
-            if !flags.is_empty()
-                && let Some(answer) = read(&tried.socket, to, flags)
-            {
-                tried.answer = Some((answer, arrived.saturating_duration_since(tried.began)));
+        for (tried, flags) in tries.iter_mut().filter(|tried| tried.answer.is_none()).zip(ready) {
+            if !flags.is_empty() {
+                let answer = read(&tried.socket, to, flags);
+                tried.answer = answer.map(|answer| (answer, arrived.saturating_duration_since(tried.began)));
             }
         }
     }
@@ -292,9 +298,10 @@ mod tests {
 
     #[test]
     fn times_are_rounded_up_and_a_lost_try_is_zero() {
-        let times = vec![Some(Duration::from_micros(1)), None, Some(Duration::from_micros(20_001))];
-        let hop = Hop { times, ..Hop::default() };
-        assert_eq!(hop.milliseconds().collect::<Vec<_>>(), [1, 0, 21]);
+        let hop = Hop { times: vec![Some(1), None, Some(20_001)], ..Hop::default() };
+        let mut results = Results::new();
+        hop.add_results(1, &mut results);
+        assert!(results.contains(&("RouteHops.1.RTTimes".into(), "1,0,21".into())));
         assert_eq!((hop.average(), Hop::default().average()), (11, 0));
         assert_eq!(hop.line(3), " 3  0.001 ms  *  20.001 ms");
     }
@@ -304,7 +311,7 @@ mod tests {
         let answer = Answer { from: [192, 0, 2, 1].into(), meaning: Meaning::End, code: 13 };
         let mut hop = Hop { answer: Some(answer), name: None, times: vec![None] };
         let mut results = Results::new();
-        add(&mut results, 2, &hop);
+        hop.add_results(2, &mut results);
         let get = |name: &str| results.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
         assert_eq!(get("RouteHops.2.Host"), Some("192.0.2.1"));
         assert_eq!((get("RouteHops.2.HopErrorCode"), get("RouteHops.2.HopRTTimes")), (Some("13"), Some("0")));
@@ -312,7 +319,7 @@ mod tests {
         hop.name = Some("router.example".into());
         assert_eq!(hop.line(2), " 2  192.0.2.1  *  !13  router.example");
         let mut results = Results::new();
-        add(&mut results, 2, &hop);
+        hop.add_results(2, &mut results);
         let hosts: Vec<&str> =
             results.iter().filter(|(name, _)| name.contains("Host")).map(|(_, host)| host.as_str()).collect();
         assert_eq!(hosts, ["router.example", "192.0.2.1", "router.example", "192.0.2.1"]);

@@ -18,8 +18,8 @@ const PARAMETERS: [&str; 4] = ["SourceIPAddress", "UDPPort", "EchoPlusEnabled", 
 #[derive(Default)]
 pub(super) struct EchoState {
     service: Option<EchoService>,
-    /// The texts of the parameters that were applied last; `None` while the service is disabled.
-    applied: Option<Vec<String>>,
+    /// The texts of the parameters that were applied last; empty while the service is disabled.
+    applied: Vec<String>,
     /// The instant of the next attempt to open the port, on the monotonic clock.
     retry_at: Option<Duration>,
 }
@@ -37,8 +37,10 @@ impl Agent {
         let object = self.device.echo_object();
         let text = |name: &str| self.device.tree().get(&format!("{object}{name}")).map(|value| value.to_string());
         let is_enabled = matches!(text("Enable").as_deref(), Some("true" | "1"));
-        let wanted: Option<Vec<String>> =
-            is_enabled.then(|| PARAMETERS.iter().map(|name| text(name).unwrap_or_default()).collect());
+        let mut wanted = Vec::new();
+        if is_enabled {
+            PARAMETERS.iter().for_each(|name| wanted.push(text(name).unwrap_or_default()));
+        }
         let echo = &mut self.tests.echo;
         let is_new = echo.applied != wanted;
         if !is_new && echo.retry_at.is_none_or(|retry_at| now.monotonic < retry_at) {
@@ -47,9 +49,8 @@ impl Agent {
         echo.retry_at = None;
         // The old service has closed its port before the new one opens it.
         echo.service = None;
-        echo.applied.clone_from(&wanted);
-        let Some(wanted) = wanted else { return log::info!("no echo service") };
-        let [source, port, plus, interface] = &wanted[..] else { return };
+        echo.applied = wanted.clone();
+        let [source, port, plus, interface] = &wanted[..] else { return log::info!("no echo service") };
         let (Ok(source), Ok(port @ 1..)) = (source.parse(), port.parse::<u16>()) else {
             return log::warn!("{object}Enable: no echo service without SourceIPAddress and UDPPort");
         };

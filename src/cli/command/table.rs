@@ -6,7 +6,7 @@ use crate::cli::operands::Operands;
 use crate::cli::transfer::{software, transfer};
 use crate::control::{GetForm, GetRequest, Request, parse_assignment, parse_request_download};
 #[cfg(feature = "diagnostics")]
-use crate::diagnostics::{LocalTest, LookupArguments, SpeedArguments};
+use crate::diagnostics::LocalTest;
 
 /// The event code of `inform` without an argument: the session that would come anyway, only sooner.
 const DEFAULT_EVENT: &str = "2 PERIODIC";
@@ -200,7 +200,7 @@ before the agent runs. Each call replaces what is known of the interface (docs/d
 The test IPPing of the ACS, without the agent. OPTION is count (4), interval and timeout (1000
 milliseconds), size (56 bytes), dscp (0), interface, or ip (4 or 6). Exit status 1 means that no
 reply came, and 2 that the test was not possible.",
-        parser: CommandParser::Test(|words| LocalTest::ping(words).map(Command::Test)),
+        parser: CommandParser::Test(LocalTest::ping),
     },
     #[cfg(feature = "diagnostics")]
     CommandSpec {
@@ -212,7 +212,7 @@ The test TraceRoute of the ACS, without the agent. OPTION is tries (3 a hop), ho
 timeout (3000 milliseconds a hop), size (38 bytes), dscp (0), interface, or ip (4 or 6). Exit
 status 1 means that the host was not reached within so many hops, and 2 that the test was not
 possible, or ended before. !N is the code of an error of ICMP.",
-        parser: CommandParser::Test(|words| LocalTest::trace_route(words).map(Command::Test)),
+        parser: CommandParser::Test(LocalTest::trace_route),
     },
     CommandSpec {
         name: "trace",
@@ -240,7 +240,7 @@ contacts no server and runs no action. Exit status 1 means that messages differ.
         details: "\
 SERVER is the name or the address of the name server, or an address with a port; without it, the
 first one of /etc/resolv.conf is asked. Needs no running agent.",
-        parser: CommandParser::Test(|words| LookupArguments::parse(words).map(Command::Lookup)),
+        parser: CommandParser::Test(LocalTest::lookup),
     },
     #[cfg(feature = "diagnostics")]
     CommandSpec {
@@ -252,9 +252,7 @@ Downloads a file and drops it, or uploads random bytes by PUT, over HTTP or HTTP
 (the duration; otherwise the file ends the test, and an upload lasts 10 s), bytes (the size of an
 upload), connections (1 to 8, default 1) or interface. Shows the progress on a terminal. Needs no
 running agent.",
-        parser: CommandParser::Transfer(|config, operands| {
-            SpeedArguments::parse(&operands.any()?).map(|arguments| Command::Speed(config, arguments))
-        }),
+        parser: CommandParser::Transfer(LocalTest::speed),
     },
     CommandSpec {
         name: "applied",

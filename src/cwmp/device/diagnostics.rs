@@ -97,20 +97,22 @@ impl Device {
         &mut self,
         object: &str,
         number: u32,
-        (state, results): (&str, Results),
+        (state, results): (&str, &Results),
         now: Now,
     ) -> Result<(), JournalError> {
-        let Some(Progress::Requested { by_acs }) =
-            self.runs.get(object).filter(|run| run.number == number).map(|run| run.progress.clone())
-        else {
-            return Ok(());
+        let by_acs = match self.runs.get(object) {
+            Some(Run { progress: Progress::Requested { by_acs }, number: known, .. }) if *known == number => *by_acs,
+            _ => return Ok(()),
         };
         let mut after = self.state.clone();
         if by_acs {
             after.events.raise(Event::new(EventCode::DiagnosticsComplete));
         }
         let mut runs = self.runs.clone();
-        runs.set(object, Progress::Ended { state: state_in_model(&self.tree, object, state), results });
+        runs.set(
+            object,
+            Progress::Ended { state: state_in_model(&self.tree, object, state), results: results.clone() },
+        );
         self.commit_with_tests(&[], runs, after, now)
     }
 

@@ -3,10 +3,12 @@
 //! No byte of an answer is trusted: each read is checked against the end of the message, and a compression pointer must
 //! lead backwards, so that a row of pointers ends.
 
+#[cfg(feature = "xmpp")]
 mod service;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+#[cfg(feature = "xmpp")]
 pub(crate) use self::service::Service;
 
 /// The types of a record (RFC 1035 §3.2.2, RFC 3596 §2.1).
@@ -15,6 +17,7 @@ const CNAME: u16 = 5;
 pub(super) const PTR: u16 = 12;
 pub(super) const AAAA: u16 = 28;
 /// The servers of a service (RFC 2782).
+#[cfg(feature = "xmpp")]
 pub(super) const SRV: u16 = 33;
 
 /// The class of the Internet.
@@ -53,7 +56,7 @@ pub(super) struct Question {
 }
 
 /// The answer to a question.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Answer {
     /// The response code: 0 without an error.
     pub(super) code: u8,
@@ -63,16 +66,8 @@ pub(super) struct Answer {
     pub(super) addresses: Vec<IpAddr>,
     /// The name that a record of type PTR gives, if it is one of a host.
     pub(super) host: Option<String>,
-    #[cfg_attr(not(feature = "xmpp"), allow(dead_code, reason = "only XMPP asks for servers"))]
+    #[cfg(feature = "xmpp")]
     pub(super) services: Vec<Service>,
-}
-
-/// The records that answer a question.
-#[derive(Default)]
-struct Found {
-    addresses: Vec<IpAddr>,
-    host: Option<String>,
-    services: Vec<Service>,
 }
 
 /// The reason why a message is no usable answer.
@@ -127,12 +122,12 @@ impl Question {
             _ => return Err(Unusable::Foreign),
         }
         let (authoritative, truncated) = (flags & AUTHORITATIVE != 0, flags & TRUNCATED != 0);
+        let mut answer = Answer { code, authoritative, truncated, ..Answer::default() };
         // A truncated answer may end in the middle of a record, and is asked for again as a whole.
-        let Found { addresses, host, services } = match truncated {
-            true => Found::default(),
-            false => self.find(message, rest, word(6)?).ok_or(Unusable::Malformed)?,
-        };
-        Ok(Answer { code, authoritative, truncated, addresses, host, services })
+        if !truncated {
+            self.find(message, rest, word(6)?, &mut answer).ok_or(Unusable::Malformed)?;
+        }
+        Ok(answer)
     }
 
     /// Returns the place behind the question of an answer; `None` if that is another one.
@@ -142,11 +137,10 @@ impl Question {
         is_same.then_some(at + 4)
     }
 
-    /// Returns the records of the name, and of the names that it is an alias of. Records of other names are ignored:
-    /// the question was not about them.
-    fn find(&self, message: &[u8], start: usize, count: u16) -> Option<Found> {
+    /// Adds the records of the name, and of the names that it is an alias of. Records of other names are ignored: the question was
+    /// not about them. Returns `None` if the records cannot be read.
+    fn find(&self, message: &[u8], start: usize, count: u16, found: &mut Answer) -> Option<()> {
         let mut owner = self.name.clone();
-        let mut found = Found::default();
         for _ in 0..MAX_ALIASES {
             let (mut at, mut alias) = (start, None);
             for _ in 0..count {
@@ -160,9 +154,10 @@ impl Question {
                     continue;
                 }
                 match kind {
-                    PTR if kind == self.kind => {
-                        found.host = found.host.or_else(|| host(&name_at(message, data_at)?.0));
+                    PTR if kind == self.kind && found.host.is_none() => {
+                        found.host = name_at(message, data_at).and_then(|(name, _)| host(&name));
                     }
+                    #[cfg(feature = "xmpp")]
                     SRV if kind == self.kind && found.services.len() < MAX_ADDRESSES => {
                         found.services.extend(Service::read(message, data_at..end));
                     }
@@ -174,17 +169,21 @@ impl Question {
                 }
             }
             match alias {
-                Some(alias) if found.is_empty() => owner = alias,
+                Some(alias) if found.has_no_record() => owner = alias,
                 _ => break,
             }
         }
-        Some(found)
+        Some(())
     }
 }
 
-impl Found {
-    fn is_empty(&self) -> bool {
-        self.addresses.is_empty() && self.host.is_none() && self.services.is_empty()
+impl Answer {
+    fn has_no_record(&self) -> bool {
+        #[cfg(feature = "xmpp")]
+        if !self.services.is_empty() {
+            return false;
+        }
+        self.addresses.is_empty() && self.host.is_none()
     }
 }
 

@@ -1,15 +1,14 @@
 //! The names of addresses, as the first name server of the device knows them (RFC 1035 §3.5, RFC 3596 §2.5).
 
 use std::fmt::Write as _;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::exchange::NoAnswer;
 use super::message::PTR;
-use super::{LookupTest, PORT, ResolvConf, ask_once};
+use super::{PORT, ResolvConf, ask_once};
 use crate::diagnostics::Order;
-use crate::diagnostics::clock::now;
+use crate::http::IoLimits;
 use crate::log;
 use crate::socket_options::SocketOptions;
 
@@ -21,36 +20,30 @@ const LIMIT_OF_ALL: Duration = Duration::from_secs(10);
 pub(in crate::diagnostics) struct Names {
     /// `None` once the server is known to be silent.
     server: Option<SocketAddr>,
-    end: Instant,
-    /// The limits of each question.
-    test: LookupTest,
+    /// The limits of all questions together.
+    limits: IoLimits,
 }
 
 impl Names {
     /// Reads the name server of the device.
     pub(in crate::diagnostics) fn new(order: &Order) -> Names {
-        let server = ResolvConf::read().server.unwrap_or(Ipv4Addr::LOCALHOST.into());
-        let test = LookupTest {
-            host: String::new(),
-            server: String::new(),
-            timeout: LIMIT,
-            repetitions: 1,
-            // The way to the name server is not that of the test.
-            options: SocketOptions::default(),
-            stop: Arc::clone(&order.stop),
-        };
-        Names { server: Some(SocketAddr::new(server, PORT)), end: now() + LIMIT_OF_ALL, test }
+        let server = ResolvConf::read().server();
+        let limits = IoLimits { timeout: LIMIT, stop: Arc::clone(&order.stop), end: None };
+        Names { server: Some(SocketAddr::new(server, PORT)), limits: limits.end_within(LIMIT_OF_ALL) }
     }
 
     /// Returns the name of an address; `None` if the server does not know one, or not in time.
     pub(in crate::diagnostics) fn name_of(&mut self, address: IpAddr) -> Option<String> {
-        self.test.timeout = LIMIT.min(self.end.saturating_duration_since(now()));
-        let server = self.server.filter(|_| !self.test.timeout.is_zero())?;
-        match ask_once(&self.test, &reverse(address), PTR, server, &mut || {}) {
+        let server = self.server?;
+        if self.limits.is_over() {
+            return None;
+        }
+        // The way to the name server is not that of the test.
+        let (options, limits) = (SocketOptions::default(), self.limits.clone().end_within(LIMIT));
+        match ask_once(&reverse(address), PTR, server, &options, &limits, &mut || {}) {
             Ok(answer) => answer.host,
-            Err(NoAnswer::Stopped) => None,
-            Err(NoAnswer::Failed(_, reason)) => {
-                log::debug!("no names of routers: {server}: {reason}");
+            Err(failure) => {
+                log::debug!("no names of routers: {server}: {}", failure.reason);
                 self.server = None;
                 None
             }

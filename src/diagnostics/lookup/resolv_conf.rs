@@ -1,6 +1,6 @@
 //! The name servers of the device: `/etc/resolv.conf`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// The file in which a DHCP client, netifd or an administrator lists the name servers.
 const FILE: &str = "/etc/resolv.conf";
@@ -11,7 +11,7 @@ const MAX_FILE: u64 = 64 << 10;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ResolvConf {
     /// The address of the first name server.
-    pub(super) server: Option<IpAddr>,
+    server: Option<IpAddr>,
     /// The domain of the device: the first one that names are looked up in.
     pub(super) domain: Option<String>,
 }
@@ -23,6 +23,12 @@ impl ResolvConf {
         let mut text = Vec::new();
         let result = std::fs::File::open(FILE).and_then(|file| file.take(MAX_FILE).read_to_end(&mut text));
         result.map(|_| ResolvConf::parse(&String::from_utf8_lossy(&text))).unwrap_or_default()
+    }
+
+    /// Returns the address of the name server. A system without such a line has its server on the device itself, as the system's
+    /// resolver assumes.
+    pub(super) fn server(&self) -> IpAddr {
+        self.server.unwrap_or(Ipv4Addr::LOCALHOST.into())
     }
 
     fn parse(text: &str) -> ResolvConf {

@@ -9,7 +9,8 @@ use rustix::io::Errno;
 use ureq_proto::http::Method;
 
 use super::recorder::Recorder;
-use super::{Direction, SpeedError, SpeedTest};
+use super::{Direction, SpeedTest};
+use crate::diagnostics::Failure;
 use crate::diagnostics::clock::now;
 use crate::http::{
     BodyStream, ClientPolicy, ClientSettings, CookieScope, HttpClient, HttpError, IoLimits, RequestBody, without_errno,
@@ -44,7 +45,7 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Runs the transfer to its end.
-    pub(super) fn run(&self, url: Url, address: SocketAddr, limits: IoLimits) -> Result<(), SpeedError> {
+    pub(super) fn run(&self, url: Url, address: SocketAddr, limits: IoLimits) -> Result<(), Box<Failure>> {
         let mut client = HttpClient::new(ClientSettings {
             url,
             // R315: no authentication; a challenge ends the test.
@@ -69,7 +70,7 @@ impl Connection {
     }
 
     /// Requests the file, again and again if time ends the test, and drops it.
-    fn download(&self, client: &mut HttpClient) -> Result<(), SpeedError> {
+    fn download(&self, client: &mut HttpClient) -> Result<(), Box<Failure>> {
         let mut piece = vec![0; PIECE];
         let mut first = None;
         let mut before = 0;
@@ -108,7 +109,7 @@ impl Connection {
     }
 
     /// Sends random bytes in one request, as many as the test asks for, or as long as its time lasts.
-    fn upload(&self, client: &mut HttpClient) -> Result<(), SpeedError> {
+    fn upload(&self, client: &mut HttpClient) -> Result<(), Box<Failure>> {
         let mut body = Upload { connection: self, sent: 0, is_filled: false };
         let fields = [("Content-Type", "application/octet-stream")];
         let result = client.request(&Method::PUT, &fields, Some(RequestBody::Stream(&mut body)));
@@ -139,7 +140,7 @@ impl Connection {
         self.recorder.time_left(now()).is_some_and(|left| left.is_zero())
     }
 
-    fn check_status(&self, status: u16) -> Result<(), SpeedError> {
+    fn check_status(&self, status: u16) -> Result<(), Box<Failure>> {
         match status {
             200..=299 => Ok(()),
             code => {
@@ -150,13 +151,13 @@ impl Connection {
     }
 
     /// Returns the failure of the test that an error of its client means, by the names of the data model.
-    fn failed(&self, phase: Phase, error: HttpError) -> SpeedError {
+    fn failed(&self, phase: Phase, error: HttpError) -> Box<Failure> {
         let broken = match self.test.direction {
             Direction::Download => "Error_TransferFailed",
             Direction::Upload => "Error_NoTransferComplete",
         };
         let state = match &error {
-            HttpError::Stopped => return SpeedError::Stopped,
+            HttpError::Stopped => return Failure::stopped(),
             HttpError::Resolve { .. } => "Error_CannotResolveHostName",
             HttpError::Connect { reason, .. } if is_unroutable(reason) => "Error_NoRouteToHost",
             HttpError::Connect { .. } | HttpError::Tls(_) => "Error_InitConnectionFailed",
@@ -165,7 +166,7 @@ impl Connection {
             HttpError::Timeout(_) => "Error_Timeout",
             _ => broken,
         };
-        SpeedError::Failed(state, error.to_string())
+        Failure::of(state, format_args!("{error}"))
     }
 }
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::counters::Counters;
 use super::result::{Interval, Transfer};
-use super::{Direction, SILENCE, SpeedError, SpeedResult, SpeedTest, run as measure};
-use crate::diagnostics::{Failure, Order, Results, result, socket};
+use super::{Direction, SILENCE, SpeedResult, SpeedTest, run as measure};
+use crate::diagnostics::{Failure, Order, Results, add, socket};
 use crate::model::date_time::DateTime;
-use crate::socket_options::{IpVersion, SocketOptions};
+use crate::socket_options::SocketOptions;
 
 /// The names of the results of one direction, and the greatest number that its object holds.
 struct Names {
@@ -16,93 +16,89 @@ struct Names {
     most: u64,
 }
 
-/// Runs the test.
-pub(in crate::diagnostics) fn run(order: &Order, direction: Direction) -> Result<Results, Failure> {
-    let (url, test_bytes) = match direction {
-        Direction::Download => ("DownloadURL", "TestBytesReceived"),
-        Direction::Upload => ("UploadURL", "TestBytesSent"),
-    };
+/// Returns the test with the inputs of an order.
+pub(in crate::diagnostics) fn test(order: &Order, direction: Direction) -> SpeedTest {
     let seconds = |name: &str| Duration::from_secs(order.number(name, 0).into());
-    let test = SpeedTest {
+    SpeedTest {
         direction,
-        url: order.text(url).to_owned(),
+        url: order.text(direction.url_input()).to_owned(),
         length: order.text("TestFileLength").parse().unwrap_or_default(),
         connections: order.number("NumberOfConnections", 1),
         duration: seconds("TimeBasedTestDuration"),
         interval: seconds("TimeBasedTestMeasurementInterval"),
         offset: seconds("TimeBasedTestMeasurementOffset"),
         silence: SILENCE,
-        options: options(order),
+        options: SocketOptions {
+            priority: order.number("EthernetPriority", 0).min(7) as u8, // at most 7
+            ..socket::options(order)
+        },
         tls: order.tls.clone(),
         clock_is_set: order.clock_is_set,
         stop: Arc::clone(&order.stop),
+    }
+}
+
+/// Runs the test.
+pub(in crate::diagnostics) fn run(
+    order: &Order,
+    direction: Direction,
+    results: &mut Results,
+) -> Result<(), Box<Failure>> {
+    let measured = measure(&Arc::new(test(order, direction)), &mut |_| ())?;
+    let test_bytes = match direction {
+        Direction::Download => "TestBytesReceived",
+        Direction::Upload => "TestBytesSent",
     };
-    let measured = measure(&test, &mut |_| ()).map_err(|error| match error {
-        SpeedError::Failed(state, reason) => Failure::of(state, reason),
-        SpeedError::Stopped => Failure::other("stopped"), // the outcome does not count
-    })?;
     // The objects of TR-098 have neither connections nor numbers of 64 bits.
     let is_old = order.text("NumberOfConnections").is_empty();
     let names = Names { test_bytes, most: if is_old { u32::MAX.into() } else { u64::MAX } };
-    Ok(names.results(order, &measured))
-}
-
-fn options(order: &Order) -> SocketOptions {
-    SocketOptions {
-        version: match order.text("ProtocolVersion") {
-            "IPv4" => Some(IpVersion::V4),
-            "IPv6" => Some(IpVersion::V6),
-            _ => None,
-        },
-        priority: order.number("EthernetPriority", 0).min(7) as u8, // at most 7
-        ..socket::options(order)
-    }
+    names.add_results(results, order, &measured);
+    Ok(())
 }
 
 impl Names {
-    fn results(&self, order: &Order, measured: &SpeedResult) -> Results {
-        let mut results = Results::new();
-        self.add_transfer(&mut results, "", &measured.total);
+    fn add_results(&self, results: &mut Results, order: &Order, measured: &SpeedResult) {
+        self.add_transfer(results, "", &measured.total);
         if let Some(address) = measured.address {
-            results.push(result("IPAddressUsed", address));
+            add(results, "", "IPAddressUsed", &address);
         }
-        results.push(result("PeriodOfFullLoading", measured.full.length().as_micros().min(u32::MAX.into()) as u32));
-        self.add_bytes(&mut results, "", "UnderFullLoading", &measured.full);
-        if ["1", "true"].contains(&order.text("EnablePerConnectionResults")) {
-            for (index, one) in measured.connections.iter().enumerate() {
-                self.add_transfer(&mut results, &format!("PerConnectionResult.{}.", index + 1), one);
+        let period = measured.full.length().as_micros().min(u32::MAX.into()) as u32;
+        add(results, "", "PeriodOfFullLoading", &period);
+        self.add_bytes(results, "", "UnderFullLoading", &measured.full);
+        if order.is_true("EnablePerConnectionResults") {
+            for (number, one) in (1..).zip(&measured.connections) {
+                self.add_transfer(results, &format!("PerConnectionResult.{number}."), one);
             }
         }
-        for (index, one) in measured.intervals.iter().enumerate() {
-            let row = format!("IncrementalResult.{}.", index + 1);
-            self.add_bytes(&mut results, &row, "", one);
-            results.push(result(&format!("{row}StartTime"), DateTime::utc_to_microsecond(one.begin)));
-            results.push(result(&format!("{row}EndTime"), DateTime::utc_to_microsecond(one.end)));
+        for (number, one) in (1..).zip(&measured.intervals) {
+            let row = format!("IncrementalResult.{number}.");
+            self.add_bytes(results, &row, "", one);
+            add_time(results, &row, "StartTime", one.begin);
+            add_time(results, &row, "EndTime", one.end);
         }
-        results
     }
 
-    fn add_transfer(&self, results: &mut Results, object: &str, transfer: &Transfer) {
-        for (name, time) in [
-            ("TCPOpenRequestTime", transfer.open_requested),
-            ("TCPOpenResponseTime", transfer.open_answered),
-            ("ROMTime", transfer.requested),
-            ("BOMTime", transfer.span.begin),
-            ("EOMTime", transfer.span.end),
-        ] {
-            results.push(result(&format!("{object}{name}"), DateTime::utc_to_microsecond(time)));
-        }
-        self.add_bytes(results, object, "", &transfer.span);
+    fn add_transfer(&self, results: &mut Results, row: &str, transfer: &Transfer) {
+        add_time(results, row, "TCPOpenRequestTime", transfer.open_requested);
+        add_time(results, row, "TCPOpenResponseTime", transfer.open_answered);
+        add_time(results, row, "ROMTime", transfer.requested);
+        add_time(results, row, "BOMTime", transfer.span.begin);
+        add_time(results, row, "EOMTime", transfer.span.end);
+        self.add_bytes(results, row, "", &transfer.span);
     }
 
-    fn add_bytes(&self, results: &mut Results, object: &str, suffix: &str, interval: &Interval) {
+    fn add_bytes(&self, results: &mut Results, row: &str, suffix: &str, interval: &Interval) {
         let Counters { received, sent } = interval.device;
         for (name, bytes) in
             [(self.test_bytes, interval.bytes), ("TotalBytesReceived", received), ("TotalBytesSent", sent)]
         {
-            results.push(result(&format!("{object}{name}{suffix}"), bytes.min(self.most)));
+            add(results, &format!("{row}{name}"), suffix, &bytes.min(self.most));
         }
     }
+}
+
+fn add_time(results: &mut Results, row: &str, name: &str, time: Duration) {
+    add(results, row, name, &DateTime::utc_to_microsecond(time));
 }
 
 #[cfg(test)]

@@ -1,14 +1,17 @@
 //! The measurements of all connections of a test, which their threads add while it runs.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::counters::Counters;
+use crate::diagnostics::Failure;
 use crate::http::ExchangeRecord;
 
 /// The measurements of a test. Threads share it; a value is added under the lock, which is held for a moment only.
 pub(super) struct Recorder {
     state: Mutex<State>,
+    /// Notified at the end of each connection.
+    ended: Condvar,
     /// The interface whose counters are read.
     device: Option<String>,
     /// The time after the first byte at which the test ends; `None` if the file ends it.
@@ -37,9 +40,13 @@ pub(super) struct ConnectionState {
 }
 
 /// The measurements of all connections.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) connections: Vec<ConnectionState>,
+    /// The number of connections whose threads run.
+    running: usize,
+    /// The first failure of a connection.
+    failure: Option<Box<Failure>>,
     /// The readings when the first connection had its first byte, and when the last one so far had.
     pub(super) first: Option<Sample>,
     latest_begin: Option<Sample>,
@@ -60,21 +67,47 @@ impl State {
     }
 }
 
-/// Returns the earlier sample. Threads add theirs in the order in which they get the lock, which is another one.
-fn earlier(known: Option<Sample>, new: Sample) -> Option<Sample> {
-    Some(known.filter(|known| known.at <= new.at).unwrap_or(new))
-}
-
-/// Returns the later sample.
-fn later(known: Option<Sample>, new: Sample) -> Option<Sample> {
-    Some(known.filter(|known| known.at > new.at).unwrap_or(new))
+/// Keeps the earlier sample, or the later one. Threads add theirs in the order in which they get the lock, which is another one.
+fn keep(is_later: bool, known: &mut Option<Sample>, new: &Sample) {
+    if known.is_none_or(|known| if is_later { known.at <= new.at } else { new.at < known.at }) {
+        *known = Some(*new);
+    }
 }
 
 impl Recorder {
     /// Returns the measurements of a test that has not begun.
     pub(super) fn new(connections: usize, device: Option<String>, duration: Option<Duration>) -> Recorder {
         let state = State { connections: vec![ConnectionState::default(); connections], ..State::default() };
-        Recorder { state: Mutex::new(state), device, duration }
+        Recorder { state: Mutex::new(state), ended: Condvar::new(), device, duration }
+    }
+
+    /// Counts a connection whose thread begins.
+    pub(super) fn start(&self) {
+        self.lock().running += 1;
+    }
+
+    /// Counts a connection whose thread ends, with its failure.
+    pub(super) fn finish(&self, result: Result<(), Box<Failure>>) {
+        let state = &mut *self.lock();
+        state.running -= 1;
+        if let Err(failure) = result {
+            state.failure.get_or_insert(failure);
+        }
+        self.ended.notify_one();
+    }
+
+    /// Waits for the end of a connection, at most for `limit`. Returns false once no connection runs.
+    pub(super) fn wait(&self, limit: Duration) -> bool {
+        let mut state = self.lock();
+        if state.running > 0 {
+            state = self.ended.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.running > 0
+    }
+
+    /// Returns true if a connection has failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.lock().failure.is_some()
     }
 
     /// Records the first byte of a connection.
@@ -83,8 +116,8 @@ impl Recorder {
         let state = &mut *self.lock();
         state.connections[index].begun = Some(Sample { at, bytes: state.connections[index].bytes, device });
         let sample = Sample { at, bytes: state.bytes(), device };
-        state.first = earlier(state.first, sample);
-        state.latest_begin = later(state.latest_begin, sample);
+        keep(false, &mut state.first, &sample);
+        keep(true, &mut state.latest_begin, &sample);
     }
 
     /// Records the bytes of a connection so far. Returns true if the time of the test has passed.
@@ -105,8 +138,8 @@ impl Recorder {
         connection.exchange = exchange;
         connection.ended = Some(Sample { at, bytes: connection.bytes, device });
         let sample = Sample { at, bytes, device };
-        state.full_end = earlier(state.full_end, sample);
-        state.last = later(state.last, sample);
+        keep(false, &mut state.full_end, &sample);
+        keep(true, &mut state.last, &sample);
     }
 
     /// Returns the time until the end of the test by time; `None` if it has no such end, or has not begun.
@@ -129,9 +162,21 @@ impl Recorder {
         (state.first.map(|first| first.at), state.bytes())
     }
 
-    /// Returns a copy of all measurements.
-    pub(super) fn state(&self) -> State {
-        self.lock().clone()
+    /// Returns the readings of the first byte.
+    pub(super) fn first(&self) -> Option<Sample> {
+        self.lock().first
+    }
+
+    /// Returns all measurements of a test that has ended.
+    ///
+    /// # Errors
+    /// A connection has failed.
+    pub(super) fn take(&self) -> Result<State, Box<Failure>> {
+        let mut state = std::mem::take(&mut *self.lock());
+        match state.failure.take() {
+            Some(failure) => Err(failure),
+            None => Ok(state),
+        }
     }
 
     fn counters(&self) -> Counters {

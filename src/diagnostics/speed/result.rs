@@ -68,7 +68,7 @@ impl WallClock {
         self.wall.saturating_sub(self.instant.saturating_duration_since(instant))
     }
 
-    fn between(&self, begin: Sample, end: Sample) -> Interval {
+    fn between(&self, begin: &Sample, end: &Sample) -> Interval {
         Interval {
             begin: self.at(begin.at),
             end: self.at(end.at),
@@ -80,7 +80,8 @@ impl WallClock {
     /// Returns the measurements of one connection, whose first byte counts from the beginning.
     fn transfer(&self, connection: &ConnectionState) -> Option<Transfer> {
         let exchange = connection.exchange?;
-        let span = self.between(Sample { bytes: 0, ..connection.begun? }, connection.ended?);
+        let (begun, ended) = (connection.begun.as_ref()?, connection.ended.as_ref()?);
+        let span = Interval { bytes: ended.bytes, ..self.between(begun, ended) };
         let [open_requested, open_answered] = exchange.opened.map(|instant| self.at(instant));
         Some(Transfer { open_requested, open_answered, requested: self.at(exchange.requested), span })
     }
@@ -88,29 +89,33 @@ impl WallClock {
 
 impl SpeedResult {
     /// Computes the results of a test that has ended.
-    pub(super) fn new(state: State, samples: &[Sample], address: Option<IpAddr>) -> SpeedResult {
+    pub(super) fn new(state: &State, samples: &[Sample], address: Option<IpAddr>) -> SpeedResult {
         let clock = WallClock::read();
-        let connections: Vec<Transfer> = state.connections.iter().filter_map(|one| clock.transfer(one)).collect();
-        let span = state.first.zip(state.last).map(|(first, last)| {
-            // The bytes that came with the first packet belong to the test as well.
-            let last = Sample { bytes: state.bytes(), ..last };
-            clock.between(Sample { bytes: 0, ..first }, last)
-        });
-        // TR-143: the earliest request, and the latest opening.
-        let total = Transfer {
-            open_requested: connections.iter().map(|one| one.open_requested).max().unwrap_or_default(),
-            open_answered: connections.iter().map(|one| one.open_answered).max().unwrap_or_default(),
-            requested: connections.iter().map(|one| one.requested).min().unwrap_or_default(),
-            span: span.unwrap_or_default(),
-        };
-        // Without a moment in which all connections carried data, the period is empty.
-        let full = state.full().zip(state.full_end).filter(|(full, end)| full.at < end.at);
-        SpeedResult {
-            address,
-            total,
-            full: full.map(|(full, end)| clock.between(full, end)).unwrap_or_default(),
-            connections,
-            intervals: samples.windows(2).map(|pair| clock.between(pair[0], pair[1])).collect(),
+        let mut result = SpeedResult { address, ..SpeedResult::default() };
+        let total = &mut result.total;
+        for connection in &state.connections {
+            let Some(one) = clock.transfer(connection) else { continue };
+            // TR-143: the earliest request, and the latest opening.
+            total.open_requested = total.open_requested.max(one.open_requested);
+            total.open_answered = total.open_answered.max(one.open_answered);
+            if result.connections.is_empty() || one.requested < total.requested {
+                total.requested = one.requested;
+            }
+            result.connections.push(one);
         }
+        if let (Some(first), Some(last)) = (&state.first, &state.last) {
+            // The bytes that came with the first packet belong to the test as well.
+            total.span = Interval { bytes: state.bytes(), ..clock.between(first, last) };
+        }
+        // Without a moment in which all connections carried data, the period is empty.
+        if let (Some(full), Some(end)) = (&state.full(), &state.full_end)
+            && full.at < end.at
+        {
+            result.full = clock.between(full, end);
+        }
+        for pair in samples.windows(2) {
+            result.intervals.push(clock.between(&pair[0], &pair[1]));
+        }
+        result
     }
 }

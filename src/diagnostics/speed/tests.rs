@@ -5,6 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use super::*;
+use crate::mailbox::Mailbox;
 
 /// Serves each connection on a thread of its own until the test ends; returns the URL.
 fn server(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> String {
@@ -77,15 +78,16 @@ fn upload(url: &str, length: u64) -> SpeedTest {
     SpeedTest { direction: Direction::Upload, length, ..download(url) }
 }
 
+fn run(test: &SpeedTest) -> Result<SpeedResult, Box<Failure>> {
+    super::run(&Arc::new(test.clone()), &mut |_| ())
+}
+
 fn result(test: &SpeedTest) -> SpeedResult {
-    run(test, &mut |_| ()).expect("a result")
+    run(test).expect("a result")
 }
 
 fn failure(test: &SpeedTest) -> &'static str {
-    match run(test, &mut |_| ()) {
-        Err(SpeedError::Failed(state, _)) => state,
-        other => panic!("{other:?}"),
-    }
+    run(test).expect_err("a failure").state
 }
 
 /// The times are in their order, and the bytes those of header and body.
@@ -119,7 +121,7 @@ fn a_test_by_time_asks_again_on_the_same_connection() {
         assert!(one.bytes > 0 && (100..500).contains(&one.length().as_millis()), "{one:?}");
     }
     let after_offset = SpeedTest { offset: Duration::from_millis(600), ..test };
-    assert_eq!(run(&after_offset, &mut |_| ()).expect("a result").intervals.len(), 1);
+    assert_eq!(run(&after_offset).expect("a result").intervals.len(), 1);
 }
 
 #[test]
@@ -264,7 +266,7 @@ fn a_stop_ends_every_phase() {
         };
         thread::spawn("later", 64 << 10, Box::new(later)).expect("a thread");
         let begun = now();
-        assert!(matches!(run(&test, &mut |_| ()), Err(SpeedError::Stopped)));
+        assert!(run(&test).is_err_and(|failure| failure.is_stopped()));
         assert!(begun.elapsed() < test.silence / 2, "{:?}", begun.elapsed());
     }
 }

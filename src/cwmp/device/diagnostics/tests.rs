@@ -48,7 +48,7 @@ impl Bench {
 
     fn finish(&mut self, object: &str, number: u32, results: &[(&str, &str)]) {
         let results = results.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-        self.device.finish_test(object, number, ("Complete", results), NOW).expect("stored");
+        self.device.finish_test(object, number, ("Complete", &results), NOW).expect("stored");
     }
 
     fn value(&self, name: &str) -> String {
@@ -173,7 +173,7 @@ fn an_end_that_cannot_be_stored_is_no_end() {
     let number = bench.request(PING);
     bench.journal.fail(true);
     let results = vec![("SuccessCount".to_owned(), "3".to_owned())];
-    bench.device.finish_test(PING, number, ("Complete", results), NOW).expect_err("a full disk");
+    bench.device.finish_test(PING, number, ("Complete", &results), NOW).expect_err("a full disk");
     assert_eq!((bench.state(PING).as_str(), bench.tells()), ("Requested", false));
     assert!(!bench.device.snapshot().concat().contains("Complete"));
     bench.journal.fail(false);
