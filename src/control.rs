@@ -33,7 +33,7 @@ pub(crate) use client::usual_limit;
 pub use client::{ControlError, ControlErrorKind, ask};
 pub use get_request::{GetForm, GetRequest};
 pub use local_transfer::LocalTransfer;
-pub use message::{CommandResult, Request};
+pub use message::{CommandResult, Request, SetRequest};
 pub(crate) use message::{parse_assignment, parse_request_download};
 pub use pending_request::{PendingRequest, RequestHandler, Responder, ResultStream};
 pub use server::ControlServer;

@@ -13,7 +13,7 @@ use super::Agent;
 use super::inbox::Inbox;
 use super::status::LatestStatus;
 use crate::clock::Now;
-use crate::control::{self, CommandResult, LocalTransfer, PendingRequest, Request};
+use crate::control::{self, CommandResult, LocalTransfer, PendingRequest, Request, SetRequest};
 use crate::cwmp::device::{Author, Changed, Device, unfit_aliases};
 use crate::cwmp::event::{ConfirmedBy, Cumulative, Event, EventCode};
 use crate::cwmp::fault::Fault;
@@ -27,7 +27,6 @@ use crate::model::facets::PatternCache;
 use crate::model::path::{Path, PathError};
 use crate::model::tree::{DeclaredType, SetError, Wanted};
 use crate::model::value::Value;
-use crate::secret::Secret;
 use crate::suggest::hint;
 
 /// The most errors that `set` lists.
@@ -84,7 +83,7 @@ impl Agent {
                 self.note_applied(now);
                 return reply.send(Ok(String::new()));
             }
-            Request::Set(assignments) => self.local_change(now, |device| set(device, &assignments, now)),
+            Request::Set(request) => self.local_change(now, |device| set(device, &request, now)),
             Request::Add(table) => self.local_change(now, |device| add(device, &table, now)),
             Request::Delete(instance) => self.local_change(now, |device| delete(device, &instance, now)),
             Request::Inform(event) => self.inform(&event, now),
@@ -228,7 +227,8 @@ struct LocalChange {
 }
 
 /// Sets all of the values, or none and returns all errors.
-fn set(device: &mut Device, assignments: &[(String, Secret)], now: Now) -> Result<LocalChange, String> {
+fn set(device: &mut Device, request: &SetRequest, now: Now) -> Result<LocalChange, String> {
+    let SetRequest { assignments, is_printed } = request;
     if assignments.iter().any(|(name, _)| device.requests_state(name)) {
         device.refresh_software(now);
     }
@@ -242,7 +242,9 @@ fn set(device: &mut Device, assignments: &[(String, Secret)], now: Now) -> Resul
     for (name, text) in assignments {
         // A name without an instance is unknown, which the check tells.
         let path = device.tree().by_number(name).unwrap_or(name.into());
+        let stays = *is_printed && text.expose().is_empty() && is_hidden(device, &path);
         match check_assignment(device, &path, text.expose(), &patterns) {
+            _ if stays => {}
             Ok(value) => changes.push(Change::Set(path.clone().into_owned(), value)),
             // The loop goes on, so that the operator sees all errors at once.
             Err(reason) => refused.push(reason),
@@ -262,6 +264,10 @@ fn set(device: &mut Device, assignments: &[(String, Secret)], now: Now) -> Resul
     // The names only: a value may be a password.
     log::info!("set locally: {}", assignments.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "));
     Ok(LocalChange { output: String::new(), notify: changed.notify })
+}
+
+fn is_hidden(device: &Device, path: &str) -> bool {
+    device.tree().parameter(path).is_ok_and(|parameter| parameter.spec.hidden)
 }
 
 /// Returns the reasons of a fault, a line for each parameter.

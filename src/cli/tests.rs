@@ -1,7 +1,7 @@
 //! Tests of the command line: the command that each line means, and the message for each wrong line.
 
 use super::*;
-use crate::control::{GetForm, GetRequest, Request};
+use crate::control::{GetForm, GetRequest, Request, SetRequest};
 use std::path::Path;
 
 fn parse_line(line: &[&str]) -> Result<Invocation, CommandLineError> {
@@ -63,7 +63,7 @@ fn commands_to_the_daemon_carry_its_socket_and_their_arguments() {
     for (line, request) in [
         (&["get", "Device.", "Device.A"][..], Request::Get(GetRequest { paths, ..GetRequest::default() })),
         (&["get", "--value", "A", "--secret"], Request::Get(value)),
-        (&["set", "Device.A=-1=", "Device.B="], Request::Set(assignments)),
+        (&["set", "Device.A=-1=", "Device.B="], Request::Set(SetRequest { assignments, is_printed: false })),
         (&["add", "Device.T."], Request::Add("Device.T.".to_owned())),
         (&["delete", "Device.T.1."], Request::Delete("Device.T.1.".to_owned())),
         (&["inform"], Request::Inform("2 PERIODIC".to_owned())),

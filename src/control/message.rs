@@ -31,8 +31,8 @@ pub enum Request {
         /// True for JSON, false for text.
         json: bool,
     },
-    /// Sets parameters: path and value. A value may be a password.
-    Set(Vec<(String, Secret)>),
+    /// Sets parameters.
+    Set(SetRequest),
     /// Creates an instance of this table.
     Add(String),
     /// Deletes this instance.
@@ -87,6 +87,18 @@ pub(crate) fn parse_request_download(words: &[String]) -> Result<(String, Vec<(S
     Ok((file_type.clone(), arguments.iter().map(argument).collect::<Result<_, _>>()?))
 }
 
+/// The word before assignments that `get` has printed.
+const PRINTED: &str = "-";
+
+/// Values for parameters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetRequest {
+    /// The paths and the values. A value may be a password.
+    pub assignments: Vec<(String, Secret)>,
+    /// True for the output of `get`, in which hidden values are empty: such a value stays as it is.
+    pub is_printed: bool,
+}
+
 /// The result of a request: the text that the command prints, or the reason of the failure.
 pub type CommandResult = Result<String, String>;
 
@@ -115,8 +127,9 @@ impl Request {
                 words.extend(json.then(|| JSON.to_owned()));
                 words.extend(paths.iter().cloned());
             }
-            Request::Set(assignments) => {
-                words.extend(assignments.iter().map(|(path, value)| format!("{path}={}", value.expose())))
+            Request::Set(set) => {
+                words.extend(set.is_printed.then(|| PRINTED.to_owned()));
+                words.extend(set.assignments.iter().map(|(path, value)| format!("{path}={}", value.expose())));
             }
             Request::Add(argument) | Request::Delete(argument) | Request::Inform(argument) => {
                 words.push(argument.clone());
@@ -147,8 +160,11 @@ impl Request {
                 Ok(Request::Source { paths: arguments[1..].to_vec(), json: true })
             }
             ("source", [_, ..]) => Ok(Request::Source { paths: arguments, json: false }),
-            ("set", [_, ..]) => {
-                arguments.iter().map(|text| parse_assignment(text)).collect::<Result<_, _>>().map(Request::Set)
+            ("set", [first, rest @ ..]) if first != PRINTED || !rest.is_empty() => {
+                let is_printed = first == PRINTED;
+                let words = arguments.iter().skip(is_printed.into());
+                let assignments = words.map(|text| parse_assignment(text)).collect::<Result<_, _>>()?;
+                Ok(Request::Set(SetRequest { assignments, is_printed }))
             }
             ("add", [table]) => Ok(Request::Add(table.clone())),
             ("delete", [instance]) => Ok(Request::Delete(instance.clone())),
@@ -248,11 +264,14 @@ mod tests {
     #[test]
     fn requests_make_the_round_trip() {
         let texts = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+        let assignments = || vec![("Device.A".into(), "x=y\nz".into()), ("Device.B".into(), "".into())];
+        let set = |is_printed| Request::Set(SetRequest { assignments: assignments(), is_printed });
         for request in [
             Request::Get(GetRequest { paths: texts(&["Device.", "", "ünï \"\\\n\0"]), ..Default::default() }),
             Request::Get(GetRequest { paths: texts(&["A", "--json"]), form: GetForm::Value, secret: true }),
             Request::Get(GetRequest { paths: texts(&[""]), form: GetForm::Json, secret: false }),
-            Request::Set(vec![("Device.A".into(), "x=y\nz".into()), ("Device.B".into(), "".into())]),
+            set(false),
+            set(true),
             Request::Add("Device.T.".into()),
             Request::Delete("Device.T.1.".into()),
             Request::Inform("6 CONNECTION REQUEST".into()),

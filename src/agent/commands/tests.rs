@@ -2,6 +2,7 @@ use super::*;
 use crate::control::{GetForm, GetRequest};
 use crate::cwmp::testing::{MemoryJournal, NOW, device};
 use crate::model::attributes::{Attributes, Notification};
+use crate::secret::Secret;
 
 fn texts(list: &[&str]) -> Vec<String> {
     list.iter().map(|&text| text.to_owned()).collect()
@@ -9,7 +10,7 @@ fn texts(list: &[&str]) -> Vec<String> {
 
 fn assign(device: &mut Device, list: &[(&str, &str)]) -> Result<bool, String> {
     let list: Vec<(String, Secret)> = list.iter().map(|&(n, v)| (n.to_owned(), v.into())).collect();
-    set(device, &list, NOW).map(|done| {
+    set(device, &SetRequest { assignments: list, is_printed: false }, NOW).map(|done| {
         assert_eq!(done.output, "");
         done.notify
     })
@@ -127,7 +128,7 @@ fn set_is_all_or_nothing() {
     let twice = assign(&mut device, &[(NAME, "a"), (NAME, "b")]);
     assert_eq!(twice, Err(format!("{NAME}: it is in the list more than once")));
     let many: Vec<(String, Secret)> = (0..100).map(|n| (format!("Device.X{n}"), Secret::default())).collect();
-    let reasons = set(&mut device, &many, NOW).expect_err("refused");
+    let reasons = set(&mut device, &SetRequest { assignments: many, is_printed: false }, NOW).expect_err("refused");
     assert_eq!((reasons.lines().count(), reasons.lines().last()), (21, Some("and 80 more")));
 }
 

@@ -4,7 +4,7 @@ use super::{Command, CommandParser, CommandSpec};
 use crate::cli::assignments;
 use crate::cli::operands::Operands;
 use crate::cli::transfer::{software, transfer};
-use crate::control::{GetForm, GetRequest, Request, parse_assignment, parse_request_download};
+use crate::control::{GetForm, GetRequest, Request, SetRequest, parse_assignment, parse_request_download};
 #[cfg(feature = "diagnostics")]
 use crate::diagnostics::LocalTest;
 
@@ -81,15 +81,17 @@ not shown.",
         details: "\
 Acts as an entity on the LAN side, and is refused if the ACS has removed `Subscriber` from the
 access list of a parameter. `set -` reads values from standard input as get prints them, as lines
-or as JSON; a password then stands on no command line.",
+or as JSON; a password then stands on no command line. Since get prints hidden values empty, an
+empty one on standard input leaves a hidden parameter as it is.",
         // Only the form is checked here; the agent checks the values against the data types of the model.
         parser: CommandParser::Client(|operands| {
             let words = operands.some()?;
-            let assignments = match words.as_slice() {
-                [word] if word == "-" => assignments::read_from_stdin()?,
-                _ => words.iter().map(|text| parse_assignment(text)).collect::<Result<_, _>>()?,
+            let is_printed = matches!(words.as_slice(), [word] if word == "-");
+            let assignments = match is_printed {
+                true => assignments::read_from_stdin()?,
+                false => words.iter().map(|text| parse_assignment(text)).collect::<Result<_, _>>()?,
             };
-            Ok(Request::Set(assignments))
+            Ok(Request::Set(SetRequest { assignments, is_printed }))
         }),
     },
     CommandSpec {

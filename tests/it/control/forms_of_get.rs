@@ -28,6 +28,13 @@ fn set_reads_the_output_of_get(model: &'static Model) {
         assert_eq!(agent.succeeds(&["get", "--value", interval]), "77\n");
         assert_eq!(agent.succeeds(&["get", "--value", "--secret", password]), "hunter2\n");
         assert_eq!(agent.succeeds(&["get", "--value", password]), "\n");
+        // Without `--secret` the password is empty there, and stays.
+        let saved = agent.succeeds(&[form, &[code, password]].concat());
+        let output = set_from(&agent, &saved);
+        assert!(output.status.success(), "{}", reason(&output));
+        assert_eq!(agent.succeeds(&["get", "--value", "--secret", password]), "hunter2\n");
+        agent.succeeds(&["set", &format!("{password}=")]);
+        assert_eq!(agent.succeeds(&["get", "--value", "--secret", password]), "\n");
     }
     assert!(!agent.log().contains("hunter2"));
 }
