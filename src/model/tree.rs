@@ -20,6 +20,7 @@
 //! | `refresh.rs` | the questions to the device that a request needs, and the values of the answers |
 //! | `addressing.rs` | paths with aliases and wildcards, and the paths in answers |
 //! | `results.rs` | the instances that the results of a test are |
+//! | `trial.rs` | instances that are there while a request is checked |
 //! | `difference.rs` | the changes that lead from the factory state to this one |
 
 use std::rc::Rc;
@@ -42,6 +43,7 @@ mod refresh;
 mod results;
 mod rows;
 mod sections;
+mod trial;
 mod walk;
 mod work;
 
@@ -53,6 +55,7 @@ pub use parameter::Parameter;
 pub use refresh::{Mode, Plan, Planned, Reading, Settled, Wanted};
 pub use rows::RowChanges;
 use rows::RowKeys;
+pub use trial::Trial;
 pub use work::Work;
 
 /// The data model of this device with its present instances and values.

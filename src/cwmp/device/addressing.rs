@@ -8,7 +8,7 @@ use crate::cwmp::fault::{Fault, FaultCode, ParameterFault};
 use crate::log;
 use crate::model::change::Change;
 use crate::model::path::{Path, PathError};
-use crate::model::tree::{Tree, Wanted};
+use crate::model::tree::{Tree, Trial, Wanted};
 use crate::model::value::Value;
 use crate::secret::Secret;
 
@@ -16,9 +16,10 @@ use crate::secret::Secret;
 const MAX_PATHS: usize = 4096;
 
 /// The instances that a request creates by aliases that are unknown, before they are stored.
+#[derive(Default)]
 pub(crate) struct Created {
-    /// The tree with the instances.
-    pub(crate) tree: Tree,
+    /// The instances in the tree while the values of the request are checked.
+    trials: Vec<Trial>,
     /// The changes that create those that the agent keeps.
     pub(crate) changes: Vec<Change>,
     /// The instances that are rows of the device, each by its table, number and alias.
@@ -26,26 +27,19 @@ pub(crate) struct Created {
 }
 
 impl Created {
-    fn new(tree: &Tree) -> Created {
-        Created { tree: tree.clone(), changes: Vec::new(), rows: Vec::new() }
-    }
-
     /// Adds an instance to the tree.
-    fn add(&mut self, table: &str, number: u32, alias: &str) -> Result<(), PathError> {
+    fn add(&mut self, tree: &mut Tree, table: &str, number: u32, alias: &str) -> Result<(), PathError> {
         let alias_change = alias_change(table, number, alias);
-        if self.tree.plan_add(table, number).is_none() {
-            let changes = [Change::Add(table.to_owned(), number), alias_change];
-            changes.iter().try_for_each(|change| self.tree.apply(change))?;
-            self.changes.extend(changes);
-            return Ok(());
+        if tree.plan_add(table, number).is_some() {
+            for path in tree.followers(table) {
+                self.trials.push(tree.begin_trial(&path, number)?);
+            }
+            self.rows.push((table.to_owned(), number, alias.to_owned()));
+        } else {
+            self.changes.extend([Change::Add(table.to_owned(), number), alias_change.clone()]);
         }
-        for path in self.tree.followers(table).into_iter().chain([table.to_owned()]) {
-            // The device gives the row its key when it makes it.
-            self.tree.apply(&Change::Row(path, number, "".into(), 0))?;
-        }
-        self.tree.apply(&alias_change)?;
-        self.rows.push((table.to_owned(), number, alias.to_owned()));
-        Ok(())
+        self.trials.push(tree.begin_trial(table, number)?);
+        tree.apply(&alias_change)
     }
 }
 
@@ -99,26 +93,30 @@ impl Device {
         }
     }
 
-    /// Decides on the instances that the names of SetParameterValues create: those of unknown aliases (R320). `None` if there are
-    /// none. A name for which no instance can be created is left to the decision on its value.
+    /// Adds the instances to the tree that the names of SetParameterValues create: those of unknown aliases (R320). They stay until
+    /// [`Device::end_trials`], and nothing is stored. A name for which no instance can be created is left to the decision on its value.
     ///
     /// # Errors
-    /// Fault 9004: a table is full, or the request demands too much work.
+    /// Fault 9004: a table is full, or the request demands too much work. The tree is then as it was.
     pub(in crate::cwmp) fn create_missing<'n>(
-        &self,
+        &mut self,
         names: impl Iterator<Item = &'n str>,
-    ) -> Result<Option<Created>, Fault> {
-        let mut created: Option<Created> = None;
+    ) -> Result<Created, Fault> {
+        let mut created = Created::default();
         for name in names.filter(|name| name.contains('[')) {
-            loop {
-                let tree = created.as_ref().map_or(&self.tree, |created| &created.tree);
-                let Some((table, number, alias)) = missing(tree, name)? else { break };
-                // A copy, because nothing may change before the record: a later name may be wrong.
-                let created = created.get_or_insert_with(|| Created::new(&self.tree));
-                created.add(&table, number, alias)?;
+            if let Err(error) = add_missing(&mut self.tree, name, &mut created) {
+                self.end_trials(&mut created);
+                return Err(error.into());
             }
         }
         Ok(created)
+    }
+
+    /// Removes the instances of a request from the tree, once its values are checked.
+    pub(in crate::cwmp) fn end_trials(&mut self, created: &mut Created) {
+        while let Some(trial) = created.trials.pop() {
+            self.tree.end_trial(&trial);
+        }
     }
 
     /// Creates the rows of the device among the instances of a request, before its values are set. A crash before the record of the
@@ -127,7 +125,8 @@ impl Device {
     /// # Errors
     /// The device refuses a row; then it has none of them.
     pub(in crate::cwmp) fn make_rows(&mut self, created: &Created, now: Now) -> Result<bool, Fault> {
-        self.unfinished.tentative = created.rows.iter().map(|(table, number, _)| format!("{table}{number}.")).collect();
+        let rows = created.rows.iter().map(|(table, number, _)| format!("{table}{number}."));
+        self.unfinished.tentative.extend(rows);
         for (table, _, alias) in &created.rows {
             let added = self.add_instance(&format!("{table}[{alias}]."), Vec::new(), Author::Acs, now);
             if let Err(fault) = added {
@@ -166,6 +165,14 @@ pub(crate) fn unfit_aliases(tree: &Tree, changes: &[Change]) -> Result<Vec<Param
         text: reason.to_string(),
     };
     Ok(tree.unfit_aliases(changes)?.into_iter().map(fault).collect())
+}
+
+/// Adds the instances that are missing on the way to a name.
+fn add_missing(tree: &mut Tree, name: &str, created: &mut Created) -> Result<(), PathError> {
+    while let Some((table, number, alias)) = missing(tree, name)? {
+        created.add(tree, &table, number, alias)?;
+    }
+    Ok(())
 }
 
 /// Returns the first instance that is missing on the way to a name and can be created: its table, number and alias.

@@ -11,7 +11,7 @@ use crate::cwmp::soap::{Element, EnvelopeWriter, XsiType};
 use crate::model::change::Change;
 use crate::model::facets::PatternCache;
 use crate::model::path::{MAX_LENGTH, PathError};
-use crate::model::tree::{DeclaredType, SetError, Tree, Wanted};
+use crate::model::tree::{DeclaredType, SetError, Wanted};
 use crate::model::value::Type;
 
 /// Sets all values or none (R164): checks every value, reports all errors together (R165), then stores and applies the
@@ -41,17 +41,16 @@ pub(super) fn handle(
 fn set(request: Element<'_>, device: &mut Device, now: Now) -> Result<Changed, Fault> {
     // Without a key, as some ACSs send the request, the old one stays.
     let key = request.optional_string("ParameterKey", 32)?;
-    let created = create_missing(request, device)?;
+    let mut created = create_missing(request, device)?;
     let mut decided = Decided::default();
-    decided.decide_all(request, device, created.as_ref().map_or(device.tree(), |created| &created.tree))?;
-    let (mut changes, aliases) = (Vec::new(), decided.aliases);
-    if let Some(created) = created {
-        if device.make_rows(&created, now)? {
-            // The values of the rows that are new.
-            super::refresh(request, "ParameterList", Wanted::changes, device, now);
-        }
-        changes = created.changes;
+    let checked = decided.decide_all(request, device);
+    device.end_trials(&mut created);
+    checked?;
+    if device.make_rows(&created, now)? {
+        // The values of the rows that are new.
+        super::refresh(request, "ParameterList", Wanted::changes, device, now);
     }
+    let (mut changes, aliases) = (created.changes, decided.aliases);
     changes.extend(decided.changes);
     changes.extend(key.and_then(|key| device.parameter_key(&key)));
     device.change(changes, Author::Acs, now).map_err(|fault| {
@@ -78,10 +77,10 @@ fn refresh_targets(request: Element<'_>, device: &mut Device, now: Now) {
     }
 }
 
-/// Decides on the instances of unknown aliases, if the ACS lets SetParameterValues create them (R320).
-fn create_missing(request: Element<'_>, device: &Device) -> Result<Option<Created>, Fault> {
+/// Adds the instances of unknown aliases for the check, if the ACS lets SetParameterValues create them (R320).
+fn create_missing(request: Element<'_>, device: &mut Device) -> Result<Created, Fault> {
     if !device.creates_instances() {
-        return Ok(None);
+        return Ok(Created::default());
     }
     let mut names = Vec::new();
     for member in request.members("ParameterList")? {
@@ -102,8 +101,9 @@ struct Decided<'a> {
 }
 
 impl<'a> Decided<'a> {
-    /// Decides on all entries. `tree` has the instances that the request creates.
-    fn decide_all(&mut self, request: Element<'a>, device: &Device, tree: &Tree) -> Result<(), Fault> {
+    /// Decides on all entries, while the tree has the instances that the request creates.
+    fn decide_all(&mut self, request: Element<'a>, device: &Device) -> Result<(), Fault> {
+        let tree = device.tree();
         let patterns = PatternCache::default();
         for member in request.members("ParameterList")? {
             // A name that is too long is unknown, which is a fault of this parameter and not of the request (R165).
@@ -117,8 +117,7 @@ impl<'a> Decided<'a> {
                 Ok(Cow::Borrowed(_)) => (name.clone(), None),
                 Err(error) => (name.clone(), Some(Err(error.into()))),
             };
-            let decision =
-                decision.unwrap_or_else(|| decide(device, tree, &path, declared_type(&value), &text, &patterns));
+            let decision = decision.unwrap_or_else(|| decide(device, &path, declared_type(&value), &text, &patterns));
             match decision {
                 Ok(change) => self.changes.push(change),
                 // These reject the request and not a parameter, and the entries that follow would fail alike.
@@ -160,12 +159,12 @@ fn by_alias(mut fault: Fault, aliases: &BTreeMap<String, String>) -> Fault {
 
 fn decide(
     device: &Device,
-    tree: &Tree,
     name: &str,
     given: DeclaredType,
     text: &str,
     patterns: &PatternCache,
 ) -> Result<Change, SetError> {
+    let tree = device.tree();
     let value = tree.check_set(name, given, text, patterns)?;
     // After the check by the model: the rules expect a value of the right type.
     rules::check(tree, device.actions(), name, &value)?;

@@ -138,3 +138,28 @@ fn every_truncation_and_every_changed_byte_is_found_or_refused() {
         }
     }
 }
+
+/// R164, R320: instances on trial can be found and checked, and the tree is the same after them.
+#[test]
+fn a_trial_leaves_nothing_behind() {
+    let mut tree = tree(true, false);
+    let state = |tree: &Tree| (format!("{tree:?}"), tree.changes_from_factory());
+    let before = state(&tree);
+    let host = tree.begin_trial("Device.Host.", 3).expect("a table");
+    let name = Change::Set("Device.Host.3.Alias".into(), Value::Text("new".into()));
+    tree.apply(&name).expect("an alias");
+    let port = tree.begin_trial("Device.Host.3.Port.", 1).expect("a table");
+    assert_eq!(tree.by_number("Device.Host.[new].Port.[cpe-1].Speed").as_deref(), Ok("Device.Host.3.Port.1.Speed"));
+    assert_eq!(tree.check_add(&Path::parse("Device.Host.").expect("a path")), Err(PathError::TableFull));
+    for trial in [&port, &host] {
+        tree.end_trial(trial);
+    }
+    assert_eq!(state(&tree), before);
+    assert_eq!(tree.check_add(&Path::parse("Device.Host.").expect("a path")), Ok(3));
+    // Without their table they are gone already.
+    let host = tree.begin_trial("Device.Host.", 3).expect("a table");
+    let port = tree.begin_trial("Device.Host.3.Port.", 1).expect("a table");
+    [&host, &port].into_iter().for_each(|trial| tree.end_trial(trial));
+    assert_eq!(state(&tree), before);
+    assert!(tree.begin_trial("Device.Nothing.", 1).is_err());
+}
