@@ -73,7 +73,7 @@ pub use resolver::{literal, look_up, resolve};
 pub use response_head::ResponseHead;
 pub use response_record::ResponseRecord;
 pub use stream::Stream;
-pub use tcp::Tcp;
+pub use tcp::{PreferredAddress, Tcp};
 #[cfg(feature = "tls")]
 pub use tls_files::certificates;
 pub use tls_settings::TlsSettings;

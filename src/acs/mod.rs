@@ -11,8 +11,8 @@ use ureq_proto::http::{HeaderMap, Method, header};
 
 use crate::foreign_text::{MAX_EXCERPT, words_of};
 use crate::http::{
-    ClientPolicy, ClientSettings, CookieScope, Credentials, HttpClient, HttpError, IoLimits, RequestBody, ResponseHead,
-    ResponseRecord, TlsSettings, closed_at_once, tls_port,
+    ClientPolicy, ClientSettings, CookieScope, Credentials, HttpClient, HttpError, IoLimits, PreferredAddress,
+    RequestBody, ResponseHead, ResponseRecord, TlsSettings, closed_at_once, tls_port,
 };
 use crate::model::date_time::DateTime;
 use crate::secret::Secret;
@@ -123,7 +123,7 @@ impl AcsConnection {
     }
 
     /// Sets the address that is tried before the others, provided that the ACS still has it (R22).
-    pub fn prefer_address(&mut self, address: SocketAddr) {
+    pub fn prefer_address(&mut self, address: PreferredAddress) {
         self.client.prefer_address(address);
     }
 
@@ -141,6 +141,11 @@ impl AcsConnection {
     /// Returns the address of the ACS on that connection.
     pub fn remote_addr(&self) -> Option<SocketAddr> {
         self.client.remote_addr()
+    }
+
+    /// Returns a digest of the addresses that the ACS had at that connection; `None` for fewer than two.
+    pub fn address_list(&self) -> Option<u32> {
+        self.client.address_list()
     }
 
     /// Keeps a record of each response for a trace.

@@ -10,7 +10,6 @@
 //! The session thread connects and posts. Meanwhile the agent thread executes the commands that do not wait for the end of
 //! the session: an ACS that is silent must not silence the device towards its operator.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::last_session::LastSession;
@@ -19,11 +18,12 @@ use super::{Agent, random};
 use crate::acs::{self, AcsConnection, Response};
 use crate::change_watch::ChangeWatch;
 use crate::clock::Now;
+use crate::cwmp::device::KeptAddress;
 use crate::cwmp::event::EventCode;
 use crate::cwmp::session::{Output, Session, SessionConfig};
 use crate::cwmp::session_error::SessionError;
 use crate::cwmp::version::{self, Version};
-use crate::http::HttpError;
+use crate::http::{HttpError, PreferredAddress};
 use crate::log;
 use crate::model::date_time::DateTime;
 use crate::url::Url;
@@ -39,8 +39,6 @@ pub(super) struct AcsQuirks {
     wants_basic: bool,
     /// True if the ACS closes TCP connections without `Connection: close`.
     closes_silently: bool,
-    /// The address of the ACS that accepted the last connection (R22).
-    address: Option<SocketAddr>,
 }
 
 impl Agent {
@@ -57,7 +55,8 @@ impl Agent {
         let connection = self.connect(self.acs_settings(began.clock_is_set()));
         self.discovery.note_connection(connection.as_ref().err(), self.clock.now());
         if let Ok((_, exchange)) = &connection {
-            self.acs_quirks.address = exchange.remote;
+            let kept = exchange.remote.zip(exchange.list).map(|(remote, list)| KeptAddress { ip: remote.ip(), list });
+            self.device.state_mut().totals.address = kept;
             self.on_connected(exchange.remote, exchange.local);
             if Url::parse(&url).is_ok_and(|url| url.is_tls()) {
                 self.confirm_contact(false);
@@ -128,8 +127,8 @@ impl Agent {
         if self.acs_quirks.closes_silently {
             connection.expect_silent_close();
         }
-        if let Some(address) = self.acs_quirks.address {
-            connection.prefer_address(address);
+        if let Some(KeptAddress { ip, list }) = self.device.state().totals.address {
+            connection.prefer_address(PreferredAddress { ip, list: Some(list) });
         }
         let thread = SessionThread::start(connection, Arc::clone(&self.inbox))
             .map_err(|error| HttpError::Io(format!("no thread can be started: {error}")))?;
@@ -214,8 +213,8 @@ impl Agent {
     /// Schedules the next attempt.
     fn failed(&mut self, error: &SessionError, session: &Session) {
         let now = self.clock.now();
-        // R22: the next attempt starts with the first address of the name again, since another one may work.
-        self.acs_quirks.address = None;
+        // R22: the next attempt may start with any address again, since another one may work.
+        self.device.state_mut().totals.address = None;
         let wait = self.schedule.retry.failed(now, self.device.retry_policy(), error.retry_after(), random());
         self.device.state_mut().retry_count = self.schedule.retry.count();
         if !session.is_initiated() && suggests_oldest(error) {

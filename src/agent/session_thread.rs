@@ -31,6 +31,8 @@ pub(super) struct Exchange {
     pub(super) result: Result<Response, HttpError>,
     /// The address of the ACS at the last connection.
     pub(super) remote: Option<SocketAddr>,
+    /// A digest of the addresses that the ACS had then; `None` for fewer than two.
+    pub(super) list: Option<u32>,
     /// The address of this device on that connection.
     pub(super) local: Option<SocketAddr>,
     /// True if the ACS has asked for Basic.
@@ -90,6 +92,7 @@ impl Exchange {
             posted,
             result,
             remote: connection.remote_addr(),
+            list: connection.address_list(),
             local: connection.local_addr(),
             is_basic: connection.is_basic(),
             closes_silently: connection.closes_silently(),

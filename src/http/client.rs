@@ -29,6 +29,7 @@ use super::request_body::RequestBody;
 use super::response_head::ResponseHead;
 use super::response_record::{ResponseLog, ResponseRecord};
 use super::stream::Connector;
+use super::tcp::PreferredAddress;
 use crate::digest::header_text;
 use crate::foreign_text::{MAX_EXCERPT, words_of};
 use crate::log;
@@ -59,7 +60,9 @@ pub struct HttpClient {
     local: Option<SocketAddr>,
     remote: Option<SocketAddr>,
     /// The address of the host that is tried first (R22).
-    preferred: Option<SocketAddr>,
+    preferred: Option<PreferredAddress>,
+    /// See [`Tcp::list`](super::Tcp::list), of the last connection.
+    list: Option<u32>,
     /// The responses since [`HttpClient::take_responses`]; `None` unless they are recorded.
     responses: ResponseLog,
 }
@@ -82,6 +85,7 @@ impl HttpClient {
             local: None,
             remote: None,
             preferred: None,
+            list: None,
             responses: ResponseLog::default(),
         }
     }
@@ -121,7 +125,7 @@ impl HttpClient {
     }
 
     /// Sets the address that is tried before the others, provided that the host name still resolves to it (R22).
-    pub fn prefer_address(&mut self, address: SocketAddr) {
+    pub fn prefer_address(&mut self, address: PreferredAddress) {
         self.preferred = Some(address);
     }
 
@@ -139,6 +143,11 @@ impl HttpClient {
     /// Returns the server's address on the last connection.
     pub fn remote_addr(&self) -> Option<SocketAddr> {
         self.remote
+    }
+
+    /// Returns a digest of the addresses that the host had at the last connection; `None` for fewer than two.
+    pub fn address_list(&self) -> Option<u32> {
+        self.list
     }
 
     /// Keeps a record of each response from now on, also of challenges and redirects.
@@ -316,10 +325,11 @@ impl HttpClient {
         let stream = self.connector.open(&self.url, self.preferred)?;
         self.authentication.connected()?;
         self.local = stream.tcp().local_addr();
-        self.remote = Some(stream.tcp().remote_addr());
+        let remote = stream.tcp().remote_addr();
+        (self.remote, self.list) = (Some(remote), stream.tcp().list());
         // The other connections of this client go to the same address: a session of one load-balanced ACS may not be
         // known to its neighbour.
-        self.preferred = self.remote;
+        self.preferred = Some(PreferredAddress { ip: remote.ip(), list: None });
         self.connection = Some(HttpConnection::new(stream));
         Ok(false)
     }

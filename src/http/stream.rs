@@ -1,12 +1,11 @@
 //! A byte stream to a server, plain or over TLS, and the connector that opens it.
 
 use std::io::{IoSlice, Read, Write};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::error::HttpError;
 use super::io_limits::IoLimits;
-use super::tcp::{Readiness, Tcp, http_error};
+use super::tcp::{PreferredAddress, Readiness, Tcp, http_error};
 use super::tls_settings::TlsSettings;
 use crate::socket_options::SocketOptions;
 #[cfg(feature = "xmpp")]
@@ -48,7 +47,7 @@ impl Connector {
 
     /// Connects, and for `https` sets up TLS and checks the certificate against the host of this URL, which may be the
     /// target of a redirect (R31). `preferred` is tried before the other addresses of the host.
-    pub(super) fn open(&mut self, url: &Url, preferred: Option<SocketAddr>) -> Result<Stream, HttpError> {
+    pub(super) fn open(&mut self, url: &Url, preferred: Option<PreferredAddress>) -> Result<Stream, HttpError> {
         if !url.is_tls() {
             return Tcp::connect(url, preferred, &self.options, &self.limits).map(Stream::Plain);
         }

@@ -9,7 +9,7 @@
 //! agent for ever.
 
 use std::io::{self, IoSlice, Read, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 #[cfg(feature = "xmpp")]
 use std::os::fd::{AsFd, BorrowedFd};
@@ -41,6 +41,15 @@ pub(super) enum Readiness {
     Closed,
 }
 
+/// The address of a host that is tried before its others (R22).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PreferredAddress {
+    /// The address. It counts for nothing once the host no longer has it.
+    pub ip: IpAddr,
+    /// The [`Tcp::list`] with which it counts; `None` for each list.
+    pub list: Option<u32>,
+}
+
 /// An open TCP connection. `Read` and `Write` keep to the limits; [`http_error`] turns their errors into an
 /// [`HttpError`].
 #[derive(Debug)]
@@ -48,6 +57,7 @@ pub struct Tcp {
     socket: OwnedFd,
     local: Option<SocketAddr>,
     remote: SocketAddr,
+    list: Option<u32>,
     /// The instants of the first packet to the server, and of its answer.
     opened: [Instant; 2],
     limits: IoLimits,
@@ -63,15 +73,17 @@ impl Tcp {
     /// lookup of the name counts separately, with the limits of the system's resolver.
     pub(super) fn connect(
         url: &Url,
-        preferred: Option<SocketAddr>,
+        preferred: Option<PreferredAddress>,
         options: &SocketOptions,
         limits: &IoLimits,
     ) -> Result<Tcp, HttpError> {
         let host = url.host().to_string();
         let mut addresses = resolve(&host, url.port(), limits)?;
         addresses.retain(|address| options.allows(address.ip()));
+        let list = digest_of_list(&host, &addresses);
         shuffle(&mut addresses);
-        if let Some(at) = addresses.iter().position(|a| Some(*a) == preferred) {
+        let preferred = preferred.filter(|preferred| preferred.list.is_none_or(|known| Some(known) == list));
+        if let Some(at) = preferred.and_then(|known| addresses.iter().position(|address| address.ip() == known.ip)) {
             addresses.swap(0, at);
         }
         addresses.truncate(MAX_ADDRESSES);
@@ -83,7 +95,7 @@ impl Tcp {
             let others = u32::try_from(addresses.len() - index).unwrap_or(1); // at most MAX_ADDRESSES
             let share = end.saturating_duration_since(now()) / others;
             match Tcp::connect_to(*address, options, limits, now() + share) {
-                Ok(tcp) => return Ok(tcp),
+                Ok(tcp) => return Ok(Tcp { list, ..tcp }),
                 // A stop is not the failure of one address, after which the next would be tried.
                 Err(HttpError::Stopped) => return Err(HttpError::Stopped),
                 Err(error) => failure = error,
@@ -135,7 +147,8 @@ impl Tcp {
             .map_err(|errno| failed(Some(errno)))?;
         let local = rustix::net::getsockname(&socket).ok().and_then(|address| SocketAddr::try_from(address).ok());
         let silence = limits.timeout;
-        Ok(Tcp { socket, local, remote, opened, limits: limits.clone(), phase: "connecting", deadline, silence })
+        let (limits, phase) = (limits.clone(), "connecting");
+        Ok(Tcp { socket, local, remote, list: None, opened, limits, phase, deadline, silence })
     }
 
     /// Limits the bytes that the system holds of what was sent and is not acknowledged yet. Otherwise it takes a whole message
@@ -187,6 +200,11 @@ impl Tcp {
     /// Returns the server's address on this connection.
     pub fn remote_addr(&self) -> SocketAddr {
         self.remote
+    }
+
+    /// Returns a digest of the addresses that the host had; `None` for fewer than two.
+    pub fn list(&self) -> Option<u32> {
+        self.list
     }
 
     /// Returns the instants at which the connection was requested and accepted.
@@ -311,6 +329,15 @@ fn shuffle(addresses: &mut [SocketAddr]) {
         let chosen = u32::from_ne_bytes(bytes) as usize % (last + 1);
         addresses.swap(last, chosen);
     }
+}
+
+/// Returns a digest (FNV-1a) of a host and its addresses in any order; `None` for fewer than two.
+fn digest_of_list(host: &str, addresses: &[SocketAddr]) -> Option<u32> {
+    let mut addresses: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
+    addresses.sort_unstable();
+    let text = format!("{host} {}", addresses.join(" "));
+    let digest = |sum: u32, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+    (addresses.len() > 1).then(|| text.bytes().fold(0x811C_9DC5, digest))
 }
 
 fn reason(errno: Errno) -> String {

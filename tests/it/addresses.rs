@@ -63,6 +63,29 @@ fn calls_again_at(agent: &Agent, acs: &ManualAcs) -> IpAddr {
     called_at(acs, true)
 }
 
+/// R22: over restarts, crashes and reboots too, and until the host has other addresses. The probability that an agent which
+/// chooses anew goes to the good address each time is below 1 in 500.
+#[test]
+fn the_good_address_survives_a_restart() {
+    let (acs, hosts) = (everywhere(), Hosts::new());
+    let Some(mut agent) = hosts.gateway(&acs) else { return };
+    let good = called_at(&acs, true);
+    assert_eq!(calls_again_at(&agent, &acs), good);
+    agent.reboot();
+    assert_eq!(called_at(&acs, true), good);
+    for restart in [Agent::crash_and_restart, Agent::restart] {
+        restart(&mut agent);
+        agent.wait_for_control();
+        assert_eq!(calls_again_at(&agent, &acs), good);
+    }
+    // Another list, in which the good address still is: the choice is free again.
+    let freed = (1..8).any(|more| {
+        hosts.write((1..=ADDRESSES + more).map(|last| format!("127.0.0.{last}")).collect());
+        calls_again_at(&agent, &acs) != good
+    });
+    assert!(freed, "only {good}");
+}
+
 /// R22: the agent picks one of the addresses at random, and keeps it as long as it answers.
 #[test]
 fn the_good_address_is_kept() {

@@ -46,7 +46,7 @@ fn failed() -> AgentStatus {
                 first: SessionError::Http(HttpError::Authentication { text: String::new() }),
             }),
         },
-        totals: SessionTotals { succeeded: 512, failed: 9, last_success: Some(NOW.wall - 4_000) },
+        totals: SessionTotals { succeeded: 512, failed: 9, last_success: Some(NOW.wall - 4_000), address: None },
         periodic: Some(seconds(3_600)),
         next: NextSession::At(seconds(10_012), SessionCause::Retry),
         events: vec![EventCode::Bootstrap.into(), Event::of_command(EventCode::MReboot, "key")],

@@ -1,4 +1,4 @@
-//! The counts of sessions over restarts and reboots, which the journal holds without a write of their own.
+//! The counts of sessions, and the good address of the ACS, over restarts and reboots, which the journal holds without a write of their own.
 //!
 //! ```text
 //! session ends ──▶ DeviceState::totals ──┬─ the next record, which is written for another reason
@@ -6,13 +6,24 @@
 //! ```
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use serde_json::Value as Json;
 
 use super::state::REPORTED;
 use super::{Device, Growth, JournalError};
 use crate::clock::Now;
+use crate::json;
 use crate::model::change::Change;
+
+/// The address of an ACS with several that was good last (R22).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptAddress {
+    /// The address.
+    pub ip: IpAddr,
+    /// A digest of the addresses that the ACS had then: another list ends the preference.
+    pub list: u32,
+}
 
 /// The counts of all sessions since the first start or the last factory reset, as far as the journal holds them: the
 /// sessions between the last record and a crash are missing.
@@ -24,6 +35,8 @@ pub struct SessionTotals {
     pub failed: u64,
     /// The end of the last session that succeeded, in seconds since the Unix epoch; `None` if the clock was not set.
     pub last_success: Option<i64>,
+    /// The address to which the next session goes first.
+    pub address: Option<KeptAddress>,
 }
 
 impl SessionTotals {
@@ -43,16 +56,22 @@ impl SessionTotals {
         self.succeeded.saturating_add(self.failed).saturating_add(1)
     }
 
-    /// Encodes the counts as a record of the journal holds them.
+    /// Encodes the values as a record of the journal holds them.
     pub(super) fn to_json(self) -> Json {
-        Json::Array(vec![self.succeeded.into(), self.failed.into(), self.last_success.into()])
+        let mut items = vec![self.succeeded.into(), self.failed.into(), self.last_success.into()];
+        if let Some(KeptAddress { ip, list }) = self.address {
+            items.extend([ip.to_string().into(), list.into()]);
+        }
+        Json::Array(items)
     }
 
     /// Decodes the counts of a record. Missing or malformed ones are zero.
     pub(super) fn from_json(json: &Json) -> SessionTotals {
         let count = |at: usize| json.get(at).and_then(Json::as_u64).unwrap_or(0);
         let last_success = json.get(2).and_then(Json::as_i64);
-        SessionTotals { succeeded: count(0), failed: count(1), last_success }
+        let ip = json.get(3).and_then(Json::as_str).and_then(|ip| ip.parse().ok());
+        let address = ip.zip(json::number(json.get(4))).map(|(ip, list)| KeptAddress { ip, list });
+        SessionTotals { succeeded: count(0), failed: count(1), last_success, address }
     }
 }
 
@@ -143,7 +162,8 @@ mod tests {
         assert_eq!(journal.records().len(), before + 3);
         for records in [journal.records(), device.snapshot()] {
             let (restored, _) = crate::cwmp::testing::device(&records);
-            assert_eq!(restored.state().totals, SessionTotals { succeeded: 2, failed: 1, last_success: None });
+            let expected = SessionTotals { succeeded: 2, failed: 1, last_success: None, address: None };
+            assert_eq!(restored.state().totals, expected);
             assert_eq!(restored.unwritten_totals(), None);
         }
     }
@@ -157,6 +177,22 @@ mod tests {
         journal.fail(false);
         device.save_totals().expect("stored");
         assert_eq!(journal.records().len(), 1);
+    }
+
+    /// R22: over a restart too.
+    #[test]
+    fn the_good_address_rides_along() {
+        for ip in ["192.0.2.1", "2001:db8::1"] {
+            let address = Some(KeptAddress { ip: ip.parse().expect("an address"), list: u32::MAX });
+            let totals = SessionTotals { succeeded: 1, address, ..SessionTotals::default() };
+            assert_eq!(SessionTotals::from_json(&totals.to_json()), totals);
+        }
+        for damaged in
+            ["[1,0,null,7,7]", "[1,0,null,\"192.0.2.1\"]", "[1,0,null,\"x\",1]", "[1,0,null,\"192.0.2.1\",-1]"]
+        {
+            let json = serde_json::from_str(damaged).expect("JSON");
+            assert_eq!(SessionTotals::from_json(&json), SessionTotals { succeeded: 1, ..SessionTotals::default() });
+        }
     }
 
     #[test]

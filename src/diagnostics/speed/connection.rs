@@ -13,7 +13,8 @@ use super::{Direction, SpeedTest};
 use crate::diagnostics::Failure;
 use crate::diagnostics::clock::now;
 use crate::http::{
-    BodyStream, ClientPolicy, ClientSettings, CookieScope, HttpClient, HttpError, IoLimits, RequestBody, without_errno,
+    BodyStream, ClientPolicy, ClientSettings, CookieScope, HttpClient, HttpError, IoLimits, PreferredAddress,
+    RequestBody, without_errno,
 };
 use crate::url::Url;
 
@@ -62,7 +63,7 @@ impl Connection {
                 hesitate_above: u64::MAX,
             },
         });
-        client.prefer_address(address);
+        client.prefer_address(PreferredAddress { ip: address.ip(), list: None });
         match self.test.direction {
             Direction::Download => self.download(&mut client),
             Direction::Upload => self.upload(&mut client),
