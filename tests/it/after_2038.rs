@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::gateway::{BOOT, BOOTSTRAP, SOON, gateway};
-use crate::support::skip::skip;
+use crate::support::fake_clock;
 use crate::support::{Acs, AcsOptions, get_parameter_values, set_parameter_values};
 
 const TIME: &str = "Device.ManagementServer.PeriodicInformTime";
@@ -52,13 +52,10 @@ fn files_may_be_from_after_2038() {
 /// runs.
 #[test]
 fn the_clock_goes_on_after_2038() {
-    let Some(library) = std::env::var_os("CPE_AGENT_FAKETIME") else {
-        skip("CPE_AGENT_FAKETIME does not name a libfaketime.so.1");
-        return;
-    };
+    let Some(library) = fake_clock::library() else { return };
     let mut acs = Acs::start(AcsOptions::new());
     let mut agent = gateway(&acs)
-        .env("LD_PRELOAD", library.to_str().expect("UTF-8"))
+        .env("LD_PRELOAD", &library)
         .env("FAKETIME", "@2040-02-29 12:00:00")
         .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
         .env("TZ", "UTC0")

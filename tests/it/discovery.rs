@@ -10,6 +10,7 @@ use serde_json::{Value as Json, json};
 
 use crate::gateway::{BOOT, BOOTSTRAP, SOON, TR_098, TR_181, gateway_at};
 use crate::support::agent::AgentBuilder;
+use crate::support::fake_clock;
 use crate::support::{Acs, AcsOptions, Agent, ManualAcs, get_parameter_values, set_parameter_values};
 
 const URL: &str = "Device.ManagementServer.URL";
@@ -277,15 +278,12 @@ fn crashes_at_any_moment_lose_no_acs() {
 /// URL since.
 #[test]
 fn an_unreachable_acs_is_searched_anew() {
-    let Some(library) = std::env::var_os("CPE_AGENT_FAKETIME") else {
-        crate::support::skip::skip("CPE_AGENT_FAKETIME does not name a libfaketime.so.1");
-        return;
-    };
+    let Some(library) = fake_clock::library() else { return };
     let mut acs = Acs::start(AcsOptions::new());
     let device = Device::new();
     let mut agent = device
         .bare()
-        .env("LD_PRELOAD", library.to_str().expect("UTF-8"))
+        .env("LD_PRELOAD", &library)
         .env("FAKETIME", "+0 x30") // the five minutes take ten seconds
         .start();
     let option = option_43(&[(1, &acs.url())]);
@@ -309,10 +307,7 @@ fn an_unreachable_acs_is_searched_anew() {
 /// R18, R20: the action of the device makes its DHCP clients ask anew, and the ACS of their answer is used.
 #[test]
 fn the_dhcp_clients_of_an_unreachable_acs_ask_anew() {
-    let Some(library) = std::env::var_os("CPE_AGENT_FAKETIME") else {
-        crate::support::skip::skip("CPE_AGENT_FAKETIME does not name a libfaketime.so.1");
-        return;
-    };
+    let Some(library) = fake_clock::library() else { return };
     let mut acs = Acs::start(AcsOptions::new());
     let (mut dead, device) = (Acs::start(AcsOptions::new()), Device::new());
     let (asked, overlay) = (device.home.path().join("asked"), device.home.path().join("actions.json"));
@@ -321,7 +316,7 @@ fn the_dhcp_clients_of_an_unreachable_acs_ask_anew() {
     let mut agent = device
         .bare()
         .data_model(&overlay)
-        .env("LD_PRELOAD", library.to_str().expect("UTF-8"))
+        .env("LD_PRELOAD", &library)
         .env("FAKETIME", "+0 x30") // the five minutes take ten seconds
         .start();
     hand_over(&agent, &device.directory(), &["--interface", "wan", "--option", &option_43(&[(1, &dead.url())])]);

@@ -21,15 +21,12 @@ impl FakeClock {
             skip("libfaketime cannot be loaded into another program");
             return None;
         }
-        let Some(library) = library() else {
-            skip_for_lack_of("libfaketime");
-            return None;
-        };
+        let library = library()?;
         let clock = FakeClock(tempfile::tempdir().expect("a directory"));
         clock.advance(0);
         let file = clock.0.path().join("offset");
         let agent = agent
-            .env("LD_PRELOAD", library.to_str().expect("UTF-8"))
+            .env("LD_PRELOAD", &library)
             .env("FAKETIME_TIMESTAMP_FILE", file.to_str().expect("UTF-8"))
             .env("FAKETIME_NO_CACHE", "1");
         Some((agent, clock))
@@ -53,10 +50,19 @@ impl FakeClock {
     }
 }
 
-fn library() -> Option<PathBuf> {
-    if let Some(named) = std::env::var_os("CPE_AGENT_FAKETIME") {
-        return Some(named.into());
+/// Returns the path of libfaketime, for `LD_PRELOAD`: that of `CPE_AGENT_FAKETIME`, which an emulator can load, or else that of
+/// the system. Returns `None`, and records the test as skipped, without it.
+pub fn library() -> Option<String> {
+    let named = std::env::var_os("CPE_AGENT_FAKETIME").map(PathBuf::from);
+    if named.is_none() && is_replaced() {
+        skip("CPE_AGENT_FAKETIME does not name a libfaketime.so.1 for the emulator");
+        return None;
     }
     let places = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
-    places.map(|place| place.path().join("faketime/libfaketime.so.1")).find(|library| library.exists())
+    let mut places = places.map(|place| place.path().join("faketime/libfaketime.so.1"));
+    let Some(library) = named.or_else(|| places.find(|library| library.exists())) else {
+        skip_for_lack_of("libfaketime");
+        return None;
+    };
+    Some(library.to_str().expect("UTF-8").to_owned())
 }
