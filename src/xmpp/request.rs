@@ -76,7 +76,12 @@ impl ConnectionRequest {
         };
         let fields: Vec<Node<'_, '_>> = request.children().filter(Node::is_element).take(3).collect();
         match fields.as_slice() {
-            [username, password] if is(*username, "username") && is(*password, "password") => {
+            [username, password]
+                if is(*username, "username")
+                    && is(*password, "password")
+                    && request.children().filter(Node::is_text).all(is_blank)
+                    && fields.iter().all(|field| field.children().all(|child| child.is_text())) =>
+            {
                 let text = |node: &Node<'_, '_>| node.text().unwrap_or_default().to_owned();
                 Ok(ConnectionRequest { iq, username: text(username), password: text(password).into() })
             }
@@ -111,6 +116,11 @@ impl ConnectionRequest {
     pub(crate) fn refused(&self, refusal: Refusal) -> String {
         self.iq.refused(refusal)
     }
+}
+
+/// Returns true if a text between elements is white space.
+fn is_blank(text: Node<'_, '_>) -> bool {
+    text.text().unwrap_or_default().trim().is_empty()
 }
 
 fn is(node: Node<'_, '_>, name: &str) -> bool {
@@ -174,6 +184,8 @@ mod tests {
             (within("<password/><username/>"), Refusal::BadRequest),
             (within("<username/><password/><password/>"), Refusal::BadRequest),
             (within("<username xmlns='x'/><password/>"), Refusal::BadRequest),
+            (within("<username>u<a/></username><password>p</password>"), Refusal::BadRequest),
+            (within("<username/>p<password/>"), Refusal::BadRequest),
             (within("<username/><password/>").replace("get", "set"), Refusal::ServiceUnavailable),
             (within("").replace("1-0", "1-1"), Refusal::ServiceUnavailable),
             (request("<ping xmlns='urn:xmpp:ping'/>"), Refusal::ServiceUnavailable),
