@@ -43,6 +43,8 @@ pub(super) struct Listeners {
     acs_address: Option<SocketAddr>,
     /// The instants at which the ACS last received a new value of each limited notification, on the monotonic clock.
     reported_at: [Option<Duration>; 2],
+    /// True if the state has a replay window that is not stored yet.
+    has_new_window: bool,
 }
 
 /// A listener that is open, closed, or closed and to be opened again later.
@@ -101,6 +103,7 @@ impl Listeners {
             address: None,
             acs_address: None,
             reported_at: [None; 2],
+            has_new_window: false,
         }
     }
 
@@ -261,11 +264,22 @@ impl Agent {
     pub(super) fn on_connection_request(&mut self, replay_window: Option<ReplayWindow>) {
         if let Some(ReplayWindow { timestamp, id: Some(id) }) = replay_window {
             self.device.state_mut().last_udp_request = Some((timestamp, id));
-            // R292: copies of the request may arrive after a crash, too, and must not be accepted then.
-            self.save();
+            self.listeners.has_new_window = true;
         }
         self.raise(Event::new(EventCode::ConnectionRequest));
         self.acs_asked = true;
+        // A session that starts now stores the window while it connects, which takes as long as the flash.
+        if !self.is_session_due(self.clock.now()) {
+            self.store_window();
+        }
+    }
+
+    /// Stores the replay window before the Inform. R292: copies of the request may arrive after a crash, too, and must not be
+    /// accepted then.
+    pub(super) fn store_window(&mut self) {
+        if std::mem::take(&mut self.listeners.has_new_window) {
+            self.save();
+        }
     }
 
     /// Takes over both addresses of a connection to the ACS. The session that is about to start reports them, so that no

@@ -48,25 +48,7 @@ impl Agent {
         self.refresh_inform_values();
         self.schedule.retry.started();
         let url = self.device.acs_url();
-        if self.acs_quirks.url != url {
-            self.acs_quirks = AcsQuirks { url: url.clone(), ..AcsQuirks::default() };
-            self.discovery.note_connection(None, began);
-        }
-        let connection = self.connect(self.acs_settings(began.clock_is_set()));
-        self.discovery.note_connection(connection.as_ref().err(), self.clock.now());
-        if let Ok((_, exchange)) = &connection {
-            let kept = exchange.remote.zip(exchange.list).map(|(remote, list)| KeptAddress { ip: remote.ip(), list });
-            self.device.state_mut().totals.address = kept;
-            self.on_connected(exchange.remote, exchange.local);
-            if Url::parse(&url).is_ok_and(|url| url.is_tls()) {
-                self.confirm_contact(false);
-            }
-        }
-        // A request that arrived while the connection was made is answered by this very Inform. GenieACS sends one over
-        // HTTP and one over UDP at the same time, and must not get two sessions for them (R262).
-        for wake in self.inbox.take_listener_updates() {
-            self.handle(wake);
-        }
+        let connection = self.reach_acs(&url, began);
         self.reset_instance_mode(began);
         (self.session_wanted, self.acs_asked) = (false, false);
         self.schedule.notification.session_started();
@@ -84,7 +66,7 @@ impl Agent {
         }
         self.trace_session(shown.as_deref().unwrap_or("-"), &events);
         let (session, result) = match connection {
-            Ok((thread, _)) => self.exchange(&thread, session, first),
+            Ok(thread) => self.exchange(&thread, session, first),
             Err(error) => (session, Err(error.into())),
         };
         self.device.state_mut().events.session_ended();
@@ -103,6 +85,31 @@ impl Agent {
         self.compact();
         let took = self.clock.now().monotonic.saturating_sub(began.monotonic);
         self.last_session = Some(LastSession { began: began.wall, took, events, error: result.err() });
+    }
+
+    /// Connects to the ACS. Takes over what the connection shows, and what has come from the listeners meanwhile.
+    fn reach_acs(&mut self, url: &str, began: Now) -> Result<SessionThread, HttpError> {
+        if self.acs_quirks.url != url {
+            self.acs_quirks = AcsQuirks { url: url.to_owned(), ..AcsQuirks::default() };
+            self.discovery.note_connection(None, began);
+        }
+        let connection = self.connect(self.acs_settings(began.clock_is_set()));
+        self.discovery.note_connection(connection.as_ref().err(), self.clock.now());
+        if let Ok((_, exchange)) = &connection {
+            let kept = exchange.remote.zip(exchange.list).map(|(remote, list)| KeptAddress { ip: remote.ip(), list });
+            self.device.state_mut().totals.address = kept;
+            self.on_connected(exchange.remote, exchange.local);
+            if Url::parse(url).is_ok_and(|url| url.is_tls()) {
+                self.confirm_contact(false);
+            }
+        }
+        // A request that arrived while the connection was made is answered by this very Inform. GenieACS sends one over
+        // HTTP and one over UDP at the same time, and must not get two sessions for them (R262).
+        for wake in self.inbox.take_listener_updates() {
+            self.handle(wake);
+        }
+        self.store_window();
+        connection.map(|(thread, _)| thread)
     }
 
     /// Resets what the last ACS has chosen for its own sessions, before `0 BOOTSTRAP`.
@@ -132,6 +139,7 @@ impl Agent {
         }
         let thread = SessionThread::start(connection, Arc::clone(&self.inbox))
             .map_err(|error| HttpError::Io(format!("no thread can be started: {error}")))?;
+        self.store_window();
         let mut exchange = self.await_exchange();
         std::mem::replace(&mut exchange.result, Ok(Response::default()))?;
         Ok((thread, exchange))
