@@ -25,7 +25,7 @@ use super::{Agent, Handles, StoreJournal, TransferWorker, random};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::connection_request::random_path;
-use crate::cwmp::device::{Device, Reset};
+use crate::cwmp::device::{Device, DeviceState, Reset};
 use crate::cwmp::event::{Event, EventCode};
 use crate::cwmp::session::wanted_by_inform;
 use crate::cwmp::version;
@@ -75,8 +75,10 @@ fn transfer_worker(config: &Config, handles: &Handles) -> TransferWorker {
     TransferWorker::new(directory, Arc::clone(&handles.inbox))
 }
 
-/// Logs the mistakes in settings of the data model with which the agent runs nevertheless.
+/// Logs the objects that the device does not have, and the mistakes in settings of the data model with which the agent runs
+/// nevertheless.
 fn log_mistakes(config: &Config, loaded: &Loaded) {
+    loaded.tree.schema().omitted().iter().for_each(|omitted| log::info!("{}", omitted.notice()));
     for check in [check_acs_settings, check_actions] {
         if let Err(mistakes) = check(config, loaded) {
             mistakes.list().iter().for_each(|mistake| log::error!("{mistake}"));
@@ -89,26 +91,23 @@ impl Agent {
     pub(crate) fn start(config: Config, handles: Handles) -> Result<Agent, StartFailure> {
         let (loaded, left_out) = load_at_start(&config).map_err(StartFailure::Configuration)?;
         log_mistakes(&config, &loaded);
-        loaded.tree.schema().omitted().iter().for_each(|omitted| log::info!("{}", omitted.notice()));
         let model = loaded.fingerprint;
         let (store, recovered) = open_store(&config.state_dir)?;
-        recovered.notices.iter().for_each(|notice| log::warn!("{notice}"));
         let (store, clock) = (Rc::new(RefCell::new(store)), Clock::new());
         let journal = Box::new(StoreJournal(Rc::clone(&store)));
         let (mut device, notices) = Device::restore(loaded, &recovered.records, journal, clock.now());
         device.set_sources(Box::new(DeviceSources::new(clock, Arc::clone(&handles.stop))));
-        notices.iter().for_each(|notice| log::warn!("{notice}"));
+        recovered.notices.iter().chain(&notices).for_each(|notice| log::warn!("{notice}"));
         let rejected_values = notices.iter().cloned().collect();
         let notices = recovered.notices.into_iter().chain(notices).take(MAX_NOTICES).collect();
-        let state = device.state();
-        let schedule = Schedule::restore(state.retry_count, state.scheduled_reboot_done, clock.now());
-        let worker = transfer_worker(&config, &handles);
+        let DeviceState { retry_count, scheduled_reboot_done, .. } = *device.state();
         let mut agent = Agent {
+            worker: transfer_worker(&config, &handles),
             clock,
             zone: load_zone(),
             device,
             store,
-            schedule,
+            schedule: Schedule::restore(retry_count, scheduled_reboot_done, clock.now()),
             stop: handles.stop,
             session_wanted: false,
             acs_asked: false,
@@ -120,7 +119,6 @@ impl Agent {
             going_down: false,
             listeners: Listeners::new(Arc::clone(&handles.inbox)),
             xmpp: XmppLink::default(),
-            worker,
             comparison_at: None,
             tests: super::diagnostics::TestWorker::default(),
             inbox: handles.inbox,
