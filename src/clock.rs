@@ -3,6 +3,7 @@
 //! The agent thread takes a [`Now`] once a turn and passes it on. Neither the protocol nor the model reads a clock, so
 //! that tests choose the time.
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The earliest date of a clock that was set: 2024-01-01T00:00:00Z in Unix time. A gateway without a battery starts in
@@ -26,7 +27,7 @@ impl Now {
     }
 }
 
-/// The clock of the agent, created once by the agent thread.
+/// The clock of the agent.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: Instant,
@@ -34,11 +35,15 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Creates a clock whose monotonic time counts from the boot of the device, or from now if the kernel does not
-    /// report its uptime.
+    /// Returns the clock of this process, whose monotonic time counts from the boot of the device, or from the first call if the
+    /// kernel does not report its uptime.
     pub fn new() -> Clock {
-        let uptime = std::fs::read_to_string("/proc/uptime").ok();
-        Clock { start: instant(), uptime_at_start: uptime.as_deref().and_then(parse_uptime).unwrap_or_default() }
+        // One for all threads, which pass instants to each other: the uptime that each would read has whole seconds.
+        static CLOCK: OnceLock<Clock> = OnceLock::new();
+        *CLOCK.get_or_init(|| {
+            let uptime = std::fs::read_to_string("/proc/uptime").ok();
+            Clock { start: instant(), uptime_at_start: uptime.as_deref().and_then(parse_uptime).unwrap_or_default() }
+        })
     }
 
     /// Returns the time that the device has spent in standby since its boot; `None` if the kernel does not tell. Exact to a
