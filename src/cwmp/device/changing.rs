@@ -10,7 +10,7 @@
 //! the next start.
 
 use super::confirmation::NewChange;
-use super::notification::digest;
+use super::notification::{digest, is_watched};
 use super::recovery::set_all;
 use super::{Author, Confirmation, Device, DeviceState, JournalError, KeptFile, Sources, StagedFile, Unfinished};
 use crate::clock::Now;
@@ -335,7 +335,7 @@ impl Device {
     pub(super) fn report_bound(&self, bound: &[Change], state: &mut DeviceState) {
         for change in bound {
             if let Change::Set(name, value) = change
-                && self.tree.parameter(name).is_ok_and(|parameter| self.is_watched(name, parameter.attributes()))
+                && self.tree.parameter(name).is_ok_and(|parameter| is_watched(&parameter))
             {
                 state.reported.insert(name.clone(), digest(value));
             }

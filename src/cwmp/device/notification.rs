@@ -17,7 +17,7 @@ use super::{Device, DeviceState, JournalError, PublishedAddress};
 use crate::cwmp::event::EventCode;
 use crate::foreign_text::Quoted;
 use crate::log;
-use crate::model::attributes::{Attributes, Notification};
+use crate::model::attributes::Notification;
 use crate::model::change::Change;
 use crate::model::path::Path;
 use crate::model::tree::{Parameter, ParameterPlace, Tree};
@@ -72,7 +72,7 @@ impl Device {
         is_shown: fn(&Parameter<'_>) -> bool,
     ) {
         let Some(parameter) = self.tree.parameter_in(place, name) else { return };
-        let is_watched = parameter.spec.inform || parameter.attributes().notification != Notification::Off;
+        let is_watched = is_watched(&parameter);
         // Most are not watched, and a reading of the device brings hundreds.
         let differs = is_watched && {
             let sum = digest(&value);
@@ -114,7 +114,7 @@ impl Device {
         // Cannot fail: the empty path names the root, which every model has.
         let _ = self.tree.visit_values(&everything, &mut |parameter| {
             let name = parameter.name;
-            if !self.is_watched(name, parameter.attributes()) || self.is_provided(name) {
+            if !is_watched(parameter) || self.is_provided(name) {
                 return;
             }
             let sum = digest(&parameter.factory());
@@ -150,11 +150,6 @@ impl Device {
             active |= notification == Notification::Active;
         }
         active
-    }
-
-    /// Returns true if a change of a parameter with these attributes is reported to the ACS (R99).
-    pub(super) fn is_watched(&self, name: &str, attributes: Attributes) -> bool {
-        attributes.notification != Notification::Off || self.tree.parameter(name).is_ok_and(|p| p.spec.inform)
     }
 
     /// Returns the name of the parameter that holds the path of the default WAN connection of a TR-098 device.
@@ -251,6 +246,11 @@ impl DroppedValue {
         let (Some("="), Some(name), Some(value)) = (text(0), text(1), text(2)) else { return None };
         tree.parameter(name).is_ok().then(|| DroppedValue(name.to_owned(), digest_of(value)))
     }
+}
+
+/// Returns true if a change of a parameter is reported to the ACS (R99).
+pub(super) fn is_watched(parameter: &Parameter<'_>) -> bool {
+    parameter.spec.inform || parameter.attributes().notification != Notification::Off
 }
 
 pub(super) fn digest(value: &Value) -> u32 {

@@ -2,7 +2,7 @@
 
 use crate::clock::Now;
 use crate::cwmp::device::Device;
-use crate::cwmp::device::notification::digest;
+use crate::cwmp::device::notification::{digest, is_watched};
 use crate::cwmp::event::{Event, EventCode};
 use crate::model::source::provider::LinkState;
 use crate::model::source::{Answers, Query};
@@ -30,9 +30,8 @@ impl Device {
         let (Ok(value), Ok(parameter)) = (&reading.value, self.tree.parameter(&reading.name)) else { return };
         let is_pinned = self.sources.pins.iter().any(|pinned| pinned.name == reading.name);
         let is_other = digest(value) != digest(&parameter.stored());
-        let is_watched = self.is_watched(&reading.name, parameter.attributes());
         // R101: an Inform with 0 BOOTSTRAP is the first one for this ACS.
-        if is_other && is_watched && !is_pinned && !self.state.events.contains(&EventCode::Bootstrap) {
+        if is_other && is_watched(&parameter) && !is_pinned && !self.state.events.contains(&EventCode::Bootstrap) {
             self.state.changed.insert(reading.name.clone());
             self.state.events.raise(Event::new(EventCode::ValueChange));
         }
