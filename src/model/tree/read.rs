@@ -60,6 +60,19 @@ impl Tree {
         self.parameter(name).ok().map(|parameter| parameter.stored())
     }
 
+    /// Returns the stored value of a parameter below an object of the root, as [`Tree::get`] does by the full name, which the caller
+    /// need not make.
+    pub fn get_below_root(&self, object: &str, parameter: &str) -> Option<Value> {
+        let mut located = self.step(self.root().ok()?, object).ok()?;
+        for segment in parameter.split('.') {
+            located = self.step(located, segment).ok()?;
+        }
+        match located {
+            Located::Parameter(node, scope) => Some(self.parameter_at(parameter, node, scope).stored()),
+            _ => None,
+        }
+    }
+
     /// Returns a visitor of parameters by name.
     pub fn finder(&self) -> Finder<'_> {
         Finder::new(self)
