@@ -106,8 +106,12 @@ impl<'f> Tape<'f> {
 
     /// Returns true if this is the text of a token. The lengths of most names differ.
     fn is_text(&self, at: u32, wanted: &str) -> bool {
-        let (text, range) = self.place(at);
-        range.len() == wanted.len() && &text.as_bytes()[range] == wanted.as_bytes()
+        match self.tokens[at as usize] {
+            Token::Text { length, .. } | Token::Unescaped { length, .. } if length as usize == wanted.len() => {
+                self.text(at) == wanted
+            }
+            _ => false,
+        }
     }
 
     fn place(&self, at: u32) -> (&str, Range<usize>) {
