@@ -300,8 +300,8 @@ fn a_newer_model_without_a_stored_parameter(model: &'static Model) {
     let values = session.response("GetParameterValues");
     assert_eq!(values.value(model.at("X_EXAMPLE-COM_Vendor.New")), Some(""));
     assert_eq!(values.value(ntp), Some("kept.example"));
-    let line = agent.wait_for_log(old, SOON);
-    assert!(line.contains("stored value not applied"), "{line}");
+    let line = agent.wait_for_log("stored value not applied", SOON);
+    assert!(line.contains(old), "{line}");
 }
 both_models!(a_newer_model_without_a_stored_parameter);
 
