@@ -26,6 +26,7 @@ use crate::readiness::{Interest, PollFlags, wait};
 
 #[cfg(feature = "diagnostics")]
 mod run;
+#[cfg(feature = "source-exec")]
 pub(super) mod watch;
 
 #[cfg(feature = "diagnostics")]

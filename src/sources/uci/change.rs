@@ -9,6 +9,7 @@ use crate::cwmp::fault::FaultCode;
 use crate::digest::md5_sum;
 use crate::model::source::uci::edit::{Reason, edit, note, take_back};
 use crate::model::source::{Place, Write};
+#[cfg(feature = "source-builtin")]
 use crate::sources::openwrt::items;
 use edits::Edits;
 
@@ -95,10 +96,12 @@ impl Packages {
         let locked = self.store.begin(package).map_err(Stop::Failed)?;
         let edits = Edits::of(package, &locked, group)?;
         let new = edits.applied(package, group, locked.text())?;
+        #[cfg(feature = "source-builtin")]
         let new = match Edits::of_providers(package, &new, group)? {
             provided if provided.changes.is_empty() => new,
             provided => provided.applied(package, group, &new)?,
         };
+        #[cfg(feature = "source-builtin")]
         let new = add_items(package, group, locked.text(), new)?;
         let renamed = edits.renamed_rows(package, &locked, &new);
         let new = edits.moved(new).map_err(|(writes, reason)| {
@@ -267,6 +270,7 @@ enum Stop {
 }
 
 /// Gives the lists of a package the items of its sections.
+#[cfg(feature = "source-builtin")]
 fn add_items(package: &str, group: &Group<'_>, old: &[u8], new: Vec<u8>) -> Result<Vec<u8>, Stop> {
     let [before, after] = [old, &new].map(String::from_utf8_lossy);
     let refuse = |section: Option<&str>, code: FaultCode, text: &str| {

@@ -6,6 +6,7 @@ use crate::cwmp::fault::FaultCode;
 use crate::model::source::uci::edit::{Action, Change, Reason, edit, move_sections};
 use crate::model::source::uci::{Identity, POSITION, rows};
 use crate::model::source::{Answer, OptionForm, Place, Row, Write};
+#[cfg(feature = "source-builtin")]
 use crate::sources::openwrt;
 use crate::sources::uci::store::{Cause, Failure, Locked};
 
@@ -73,6 +74,7 @@ impl Edits {
     }
 
     /// Returns the changes by which fields of providers have the texts of a group, in a text of the package that has all other texts.
+    #[cfg(feature = "source-builtin")]
     pub(super) fn of_providers(package: &str, text: &[u8], group: &Group<'_>) -> Result<Edits, Stop> {
         let (mut edits, mut refused) = (Edits::default(), Vec::new());
         let mut sections = None;
