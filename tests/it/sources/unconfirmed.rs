@@ -396,6 +396,19 @@ impl Scene {
         });
     }
 
+    /// Lets the settings go back, and kills the agent at a system call on the way, unless it is done before that.
+    fn kill_on_the_way_back(&mut self, call: &str, number: u32) {
+        let _killer = Killer::at(&self.agent, call, number);
+        let position = self.agent.log_position();
+        self.clock.advance(TOO_LATE);
+        self.agent.command(&["get", NOTE]);
+        let began = Instant::now();
+        while self.agent.is_running() && !self.agent.log_after(position).contains("not reached in time") {
+            assert!(began.elapsed() < SOON, "{call} {number}: neither killed nor taken back");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// Starts the killed agent, and looks whether the file has the one text or the other. Takes the latter back.
     fn recover(&mut self, kills: &mut [u32; 2], at: &str) {
         self.clock.advance(0);
@@ -475,16 +488,7 @@ fn a_kill_on_the_way_back_leaves_a_way_back() {
         let mut kills = [0; 2];
         for (call, number) in steps(&[("linkat", 1), ("renameat", 1), ("unlink", 1), ("fsync", 3), ("write", 1)]) {
             scene.cut_off();
-            let killer = Killer::at(&scene.agent, call, number);
-            let position = scene.agent.log_position();
-            scene.clock.advance(TOO_LATE);
-            scene.agent.command(&["get", NOTE]);
-            let began = Instant::now();
-            while scene.agent.is_running() && !scene.agent.log_after(position).contains("not reached in time") {
-                assert!(began.elapsed() < SOON, "{call} {number}: neither killed nor taken back");
-                std::thread::sleep(Duration::from_millis(10));
-            }
-            drop(killer);
+            scene.kill_on_the_way_back(call, number);
             scene.acs.clear();
             scene.recover(&mut kills, &format!("{call} {number}"));
         }
@@ -505,16 +509,7 @@ fn a_kill_on_the_way_back_loses_no_change_of_others() {
             let at = format!("{call} {number}");
             let expected = scene.cut_off_and_repair(|text| scene.router.commit("network", text));
             let before = scene.package();
-            let killer = Killer::at(&scene.agent, call, number);
-            let position = scene.agent.log_position();
-            scene.clock.advance(TOO_LATE);
-            scene.agent.command(&["get", NOTE]);
-            let began = Instant::now();
-            while scene.agent.is_running() && !scene.agent.log_after(position).contains("not reached in time") {
-                assert!(began.elapsed() < SOON, "{at}: neither killed nor taken back");
-                std::thread::sleep(Duration::from_millis(10));
-            }
-            drop(killer);
+            scene.kill_on_the_way_back(call, number);
             let found = scene.package();
             assert!([&before, &expected].contains(&&found), "{at}: {found}");
             scene.acs.clear();
