@@ -1,6 +1,7 @@
 //! Commands of the control socket, from `get` to `inform`, by which an operator or a program on the device acts on it.
 
 mod get;
+mod printed;
 mod watch;
 
 use std::borrow::Cow;
@@ -8,6 +9,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 pub(super) use self::get::{MAX_OUTPUT, OneLine};
+use self::printed::{Printed, compare};
 pub(super) use self::watch::Watchers;
 use super::Agent;
 use super::inbox::Inbox;
@@ -237,14 +239,22 @@ fn set(device: &mut Device, request: &SetRequest, now: Now) -> Result<LocalChang
     // The same type as in `cwmp::rpc::set_parameter_values`, since each is compiled anew.
     let mut names: HashSet<Cow<'_, str>> = HashSet::new();
     let mut changes = Vec::with_capacity(assignments.len());
-    let mut refused = Vec::new();
+    let (mut refused, mut left) = (Vec::new(), Vec::new());
     let patterns = PatternCache::default();
     for (name, text) in assignments {
         // A name without an instance is unknown, which the check tells.
         let path = device.tree().by_number(name).unwrap_or(name.into());
-        let stays = *is_printed && text.expose().is_empty() && is_hidden(device, &path);
+        if *is_printed {
+            match compare(device, &path, text.expose()) {
+                Printed::Present => continue,
+                Printed::ReadOnly => {
+                    left.push(format!("{name}: read-only, and stays as it is"));
+                    continue;
+                }
+                Printed::Other => {}
+            }
+        }
         match check_assignment(device, &path, text.expose(), &patterns) {
-            _ if stays => {}
             Ok(value) => changes.push(Change::Set(path.clone().into_owned(), value)),
             // The loop goes on, so that the operator sees all errors at once.
             Err(reason) => refused.push(reason),
@@ -260,14 +270,14 @@ fn set(device: &mut Device, request: &SetRequest, now: Now) -> Result<LocalChang
     if !refused.is_empty() {
         return Err(join_reasons(refused));
     }
-    let changed = device.change(changes, Author::Other, now).map_err(|fault| local_reason(&fault))?;
     // The names only: a value may be a password.
-    log::info!("set locally: {}", assignments.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "));
-    Ok(LocalChange { output: String::new(), notify: changed.notify })
-}
-
-fn is_hidden(device: &Device, path: &str) -> bool {
-    device.tree().parameter(path).is_ok_and(|parameter| parameter.spec.hidden)
+    let names = changes.iter().map(Change::name).collect::<Vec<_>>().join(", ");
+    let changed = device.change(changes, Author::Other, now).map_err(|fault| local_reason(&fault))?;
+    if !names.is_empty() {
+        log::info!("set locally: {names}");
+    }
+    let output = if left.is_empty() { String::new() } else { join_reasons(left) + "\n" };
+    Ok(LocalChange { output, notify: changed.notify })
 }
 
 /// Returns the reasons of a fault, a line for each parameter.

@@ -132,6 +132,39 @@ fn set_is_all_or_nothing() {
     assert_eq!((reasons.lines().count(), reasons.lines().last()), (21, Some("and 80 more")));
 }
 
+fn assign_printed(device: &mut Device, list: &[(&str, &str)]) -> Result<String, String> {
+    let assignments = list.iter().map(|&(n, v)| (n.to_owned(), v.into())).collect();
+    set(device, &SetRequest { assignments, is_printed: true }, NOW).map(|done| done.output)
+}
+
+/// What `get` prints changes nothing, also in a parameter that is read-only or reserved for the ACS.
+#[test]
+fn printed_values_that_are_there_are_no_change() {
+    let (mut device, journal) = device(&[]);
+    attributes(&mut device, NAME, Notification::Off, false);
+    let (records, uptime) = (journal.records().len(), "Device.DeviceInfo.UpTime");
+    for secret in [false, true] {
+        let request = GetRequest { paths: texts(&["", INTERVAL]), secret, ..GetRequest::default() };
+        let all = super::get::get(&device, &request).expect("the tree");
+        let lines: Vec<(&str, &str)> = all.lines().map(|line| line.split_once('=').expect("a value")).collect();
+        assert_eq!(assign_printed(&mut device, &lines), Ok(String::new()));
+    }
+    assert_eq!(journal.records().len(), records);
+    // A value that the device has changed since is no mistake of the operator.
+    let done = assign_printed(&mut device, &[(uptime, "77"), (INTERVAL, "60")]);
+    let told = "Device.DeviceInfo.UpTime: read-only, and stays as it is\n";
+    assert_eq!((done.as_deref(), value(&device, INTERVAL).as_str()), (Ok(told), "60"));
+    for (name, text, reason) in [
+        (NAME, "x", "its access list reserves it for the ACS"),
+        ("Device.Hosts.Host.9.Name", "x", "no such parameter or object"),
+        (INTERVAL, "x", "not a valid unsignedInt"),
+    ] {
+        let refused = assign_printed(&mut device, &[(name, text), (INTERVAL, "90")]).expect_err(name);
+        assert!(refused.contains(reason), "{refused}");
+        assert_eq!(value(&device, INTERVAL), "60");
+    }
+}
+
 #[test]
 fn set_follows_the_rules_of_the_standard() {
     let (mut device, _) = device(&[]);

@@ -82,7 +82,9 @@ not shown.",
 Acts as an entity on the LAN side, and is refused if the ACS has removed `Subscriber` from the
 access list of a parameter. `set -` reads values from standard input as get prints them, as lines
 or as JSON; a password then stands on no command line. Since get prints hidden values empty, an
-empty one on standard input leaves a hidden parameter as it is.",
+empty one on standard input leaves a hidden parameter as it is. So do the values that are there
+already, and those of read-only parameters, of which set names the ones that differ: `get PATH |
+set -` changes nothing.",
         // Only the form is checked here; the agent checks the values against the data types of the model.
         parser: CommandParser::Client(|operands| {
             let words = operands.some()?;

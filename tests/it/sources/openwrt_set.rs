@@ -408,6 +408,39 @@ fn each_area_is_set_and_reloaded() {
     assert!(!log.contains("could not be checked") && !log.contains("overwritten"), "{log}");
 }
 
+/// `set -` takes all that `get` prints of a router, whose counters and processes have changed since, and sets the lines that were
+/// edited.
+#[test]
+fn the_printed_values_of_a_router_are_set() {
+    let router = Router::new();
+    let Some(agent) = router.agent() else { return };
+    let set = |text: &str| {
+        let file = router.path("printed");
+        fs::write(&file, text).expect("written");
+        agent.command_with_input(&["set", "-"], fs::File::open(&file).expect("the input").into())
+    };
+    let packages = || ["network", "wireless", "dhcp", "firewall", "system"].map(|package| router.package(package));
+    let before = packages();
+    let gone = "Device.DeviceInfo.ProcessStatus.Process.4000000.PID=1\n";
+    let printed = agent.succeeds(&["get", "Device."]);
+    assert!(printed.lines().count() > 1000, "{printed}");
+    let output = set(&format!("{printed}{gone}"));
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!told.is_empty() && !told.contains(".SSID"), "{told}");
+    assert_eq!(packages(), before);
+    assert!(!agent.log().contains("set locally"), "{}", agent.log());
+    let (name, new) = ("Device.WiFi.SSID.1.SSID", "Printed");
+    let edited = printed.replace(&format!("{name}={}\n", agent.value(name)), &format!("{name}={new}\n"));
+    assert!(set(&edited).status.success());
+    assert_eq!(agent.value(name), new);
+    assert!(agent.log().contains(&format!("set locally: {name}\n")), "{}", agent.log());
+    assert_eq!(packages()[1].lines().count(), before[1].lines().count());
+    assert_eq!((&packages()[0], &packages()[2..]), (&before[0], &before[2..]));
+    let output = set(&format!("{edited}Device.WiFi.SSID.77.SSID=x\n"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("Device.WiFi.SSID.77.SSID: no such parameter"));
+}
+
 /// The calls by which interfaces are reset and get a new lease wait for the end of the session. Each reads as false afterwards.
 #[test]
 fn an_interface_is_reset_after_the_session() {
