@@ -51,7 +51,7 @@ pub use query::{Answer, Answers, Argument, Query, Response, Target, Watching};
 pub use row::Row;
 pub(super) use template::{Blank, Template};
 pub(super) use ubus::{Arguments, Call, SetCall, is_object_name};
-pub(super) use view::{VIEWS, View};
+pub(super) use view::{MAX_FIELDS, VIEWS, View};
 pub use write::{OptionForm, Place, Write};
 
 /// The seconds after which an access counts as hung, unless the source gives `limit`.
@@ -70,7 +70,9 @@ pub(super) type SourceId = u32;
 /// All sources of a model, with the nodes that they serve.
 #[derive(Debug, Default)]
 pub struct Bindings {
-    pub(super) sources: Box<[Source]>,
+    sources: Box<[Source]>,
+    /// The scopes of the sources, in their order.
+    scopes: Box<[AnswerScope]>,
     /// The tables whose instances are the rows of a source, ascending by node.
     pub(super) tables: Box<[(NodeId, TableBinding)]>,
     /// The parameters whose values are fields, ascending by node.
@@ -78,6 +80,16 @@ pub struct Bindings {
 }
 
 impl Bindings {
+    /// Creates the sources of a model. The tables and fields are ascending by node.
+    pub(super) fn new(
+        sources: Vec<Source>,
+        tables: Vec<(NodeId, TableBinding)>,
+        fields: Vec<(NodeId, Field)>,
+    ) -> Bindings {
+        let scopes = sources.iter().map(Source::scope).collect();
+        Bindings { sources: sources.into(), scopes, tables: tables.into(), fields: fields.into() }
+    }
+
     /// Returns the source whose rows are the instances of a table.
     pub(super) fn table(&self, node: NodeId) -> Option<&TableBinding> {
         let at = self.tables.binary_search_by_key(&node, |(node, _)| *node).ok()?;
@@ -95,9 +107,31 @@ impl Bindings {
         Some((at, &self.fields[at].1))
     }
 
+    /// Returns all sources.
+    pub(super) fn sources(&self) -> &[Source] {
+        &self.sources
+    }
+
     pub(super) fn source(&self, id: SourceId) -> &Source {
         &self.sources[id as usize]
     }
+
+    /// Returns the scope of a source, which each field of each row needs.
+    pub(super) fn scope(&self, id: SourceId) -> AnswerScope {
+        self.scopes[id as usize]
+    }
+}
+
+/// The rows of a table for which an answer of a source is the same.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AnswerScope {
+    /// True if the query is the same for all rows.
+    pub(super) is_constant: bool,
+    /// True if one question for the answer is all that the fields of the rows need: neither the question nor the place of the
+    /// fields depends on other answers.
+    pub(super) is_asked_once: bool,
+    /// True if all rows have their fields from the same part of the same answer.
+    pub(super) has_one_part: bool,
 }
 
 /// One access to the device.
@@ -157,40 +191,31 @@ pub(super) enum Pick {
 }
 
 impl Source {
-    /// Returns true if the query is the same for all rows of a table.
-    pub(super) fn is_constant(&self) -> bool {
-        match &self.location {
+    /// Returns the rows of a table for which an answer is the same.
+    fn scope(&self) -> AnswerScope {
+        let is_constant = match &self.location {
             Location::File { path, .. } => path.is_constant(),
             Location::BuiltIn { argument, .. } => argument.as_ref().is_none_or(Template::is_constant),
             Location::Exec { .. } => !matches!(self.pick, Pick::At(_)),
             Location::Ubus(call) => call.is_constant(),
             Location::Uci { .. } => true,
-        }
-    }
-
-    /// Returns true if one question for the answer is all that the fields of the rows of a table need: neither the question nor
-    /// the place of the fields depends on other answers.
-    pub(super) fn is_asked_once(&self) -> bool {
+        };
         let is_free = |blank: &Blank| !matches!(blank, Blank::Field(..));
-        let is_placed = match &self.pick {
-            Pick::Only => true,
-            Pick::At(key) => key.blanks().all(is_free),
+        let (is_placed, is_same_row) = match &self.pick {
+            Pick::Only => (true, true),
+            Pick::At(key) => (key.blanks().all(is_free), key.is_constant()),
             // A program is asked for the rows that it has listed.
-            Pick::Row(_) => !matches!(self.location, Location::Exec { .. }),
+            Pick::Row(_) => (!matches!(self.location, Location::Exec { .. }), false),
         };
-        let has_part = !matches!(&self.location, Location::Ubus(call) if !call.blanks().all(is_free));
-        is_placed && has_part && self.is_constant()
-    }
-
-    /// Returns true if all rows of a table have their fields from the same part of the same answer.
-    pub(super) fn has_one_part(&self) -> bool {
-        let is_same_row = match &self.pick {
-            Pick::Only => true,
-            Pick::At(key) => key.is_constant(),
-            Pick::Row(_) => false,
+        let (has_part, has_blanks) = match &self.location {
+            Location::Ubus(call) => (call.blanks().all(is_free), call.blanks().next().is_some()),
+            _ => (true, false),
         };
-        let is_other_part = matches!(&self.location, Location::Ubus(call) if call.blanks().next().is_some());
-        is_same_row && !is_other_part && self.is_constant()
+        AnswerScope {
+            is_constant,
+            is_asked_once: is_constant && is_placed && has_part,
+            has_one_part: is_constant && is_same_row && !has_blanks,
+        }
     }
 
     /// Returns the UCI package whose sections are rows, and what tells anonymous ones apart.

@@ -59,11 +59,7 @@ impl SourceBuilder<'_> {
         }
         self.tables.sort_unstable_by_key(|(node, _)| *node);
         self.fields.sort_unstable_by_key(|(node, _)| *node);
-        Some(Box::new(Bindings {
-            sources: self.sources.into(),
-            tables: self.tables.into(),
-            fields: self.fields.into(),
-        }))
+        Some(Box::new(Bindings::new(self.sources, self.tables, self.fields)))
     }
 
     /// Returns true if the source of a node above is wrong.

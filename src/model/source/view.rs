@@ -14,6 +14,9 @@ mod write;
 /// The value in the texts of the device; `None` if the device has none. An error is the text that the view does not understand.
 pub(in crate::model) type Viewed = Result<Option<String>, String>;
 
+/// The most fields of a view.
+pub(in crate::model) const MAX_FIELDS: usize = 5;
+
 /// The texts of the fields of a view.
 type Texts<'t> = [Option<&'t str>];
 
@@ -151,9 +154,7 @@ impl View {
 
     /// Returns the value in the texts of the device. Fields that the model does not name count as absent.
     pub(in crate::model) fn of(&self, texts: &[Option<Cow<'_, str>>]) -> Viewed {
-        let mut all: Vec<Option<&str>> = texts.iter().map(Option::as_deref).collect();
-        all.resize(self.fields.len(), None);
-        (self.read)(&all)
+        (self.read)(&all_fields(texts))
     }
 
     /// Returns the name of the family, and that of the part.
@@ -166,10 +167,13 @@ impl View {
     /// # Errors
     /// The reason for which no texts have the values.
     pub(in crate::model) fn texts(&self, texts: &[Option<Cow<'_, str>>], parts: &Parts<'_>) -> Written {
-        let mut all: Vec<Option<&str>> = texts.iter().map(Option::as_deref).collect();
-        all.resize(self.fields.len(), None);
-        (self.write)(&all, parts)
+        (self.write)(&all_fields(texts), parts)
     }
+}
+
+/// Returns the texts with an absent one for each further field that a view may have.
+fn all_fields<'t>(texts: &'t [Option<Cow<'_, str>>]) -> [Option<&'t str>; MAX_FIELDS] {
+    std::array::from_fn(|at| texts.get(at)?.as_deref())
 }
 
 /// Reads a number; `default` stands for an absent text.

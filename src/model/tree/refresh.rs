@@ -199,7 +199,7 @@ impl<'t> RefreshWalk<'t> {
             rows: RowChanges::default(),
             tables: Vec::new(),
             targets: Vec::new(),
-            known: vec![Known::default(); bindings.sources.len()],
+            known: vec![Known::default(); bindings.sources().len()],
             names: Vec::new(),
             next_field: 0,
             settled: Settled::default(),

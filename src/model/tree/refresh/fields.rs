@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Missing, Mode, ParameterPlace, Reading, RefreshWalk, RowNames, Scope};
 use crate::model::facets::PatternCache;
 use crate::model::schema::{NodeId, Spec};
-use crate::model::source::{Excerpt, Field, Query, Response, RowPath, SourceId};
+use crate::model::source::{Excerpt, Field, MAX_FIELDS, Query, Response, RowPath, SourceId};
 use crate::model::value::{Type, Value, ValueError};
 
 /// The reason why a field has no text.
@@ -109,9 +109,11 @@ impl<'t> RefreshWalk<'t> {
     pub(super) fn field_text(&mut self, field: &'t Field) -> Result<Option<Cow<'t, str>>, NoText> {
         let text = match &field.excerpt {
             Excerpt::View(view, fields) => {
-                let texts: Result<Vec<Option<Cow<'t, str>>>, NoText> =
-                    fields.iter().map(|(source, excerpt)| self.part_text(*source, excerpt)).collect();
-                view.of(&texts?).map_err(NoText::Unfit)?.map(Cow::Owned)
+                let mut texts = [const { None }; MAX_FIELDS];
+                for ((source, excerpt), text) in fields.iter().zip(&mut texts) {
+                    *text = self.part_text(*source, excerpt)?;
+                }
+                view.of(&texts).map_err(NoText::Unfit)?.map(Cow::Owned)
             }
             excerpt => self.part_text(field.source, excerpt)?,
         };

@@ -71,7 +71,7 @@ impl<'t> RefreshWalk<'t> {
         let open = self.open;
         // The missing answers are asked for by now.
         let _ = self.row_fields(id);
-        if self.bindings.source(id).is_asked_once() {
+        if self.bindings.scope(id).is_asked_once {
             self.known[id as usize].asked = Some(table);
             self.open = open;
         } else {
@@ -86,7 +86,7 @@ impl<'t> RefreshWalk<'t> {
             Some((at, part)) if (at == visit || at == ALL_VISITS) && self.writes.is_none() => part,
             _ => {
                 let part = self.find_row_fields(id);
-                let visits = if self.bindings.source(id).has_one_part() { ALL_VISITS } else { visit };
+                let visits = if self.bindings.scope(id).has_one_part { ALL_VISITS } else { visit };
                 self.known[id as usize].part = Some((visits, part));
                 part
             }
@@ -122,7 +122,7 @@ impl<'t> RefreshWalk<'t> {
             Ok(query) => self.answers.get(&query).ok_or_else(|| self.ask(query)),
             Err(missing) => Err(missing),
         };
-        if self.bindings.source(id).is_constant() {
+        if self.bindings.scope(id).is_constant {
             self.known[id as usize].answer = Some(answer);
         }
         answer
