@@ -117,7 +117,7 @@ impl Kernel {
     /// Reads the links, which one dump serves for the whole request.
     fn load_links(&mut self) -> Result<(), String> {
         if self.links.is_none() {
-            let mut links = link::dump()?;
+            let mut links = link::dump(&mut self.dumps)?;
             let found = route::upstream_links(&links, &mut self.dumps)?;
             if !found.is_empty() {
                 self.uplinks = found;

@@ -102,8 +102,9 @@ impl Hosts {
 fn hosts(links: &[Link], dumps: &mut Dumps, leases: &[Lease]) -> Result<Hosts, String> {
     let mut hosts = Hosts::default();
     add_neighbours(&mut hosts, dumps.get(GET, 0, FIXED)?, links);
-    // Kernels without bridges refuse the list.
-    add_ports(&mut hosts, dumps.get(GET, BRIDGE, FIXED).unwrap_or_default(), links);
+    if links.iter().any(|link| link.kind == "bridge") {
+        add_ports(&mut hosts, dumps.get(GET, BRIDGE, FIXED).unwrap_or_default(), links);
+    }
     add_leases(&mut hosts, leases);
     Ok(hosts)
 }

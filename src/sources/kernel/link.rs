@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::address::INET6;
-use super::netlink::{AttributeList, dump as netlink_dump, messages, u16_at, u32_at, u64_at};
+use super::netlink::{AttributeList, Dumps, messages, u16_at, u32_at, u64_at};
 use crate::model::source::Row;
 use crate::model::source::provider::LinkState;
 
@@ -68,8 +68,9 @@ pub(super) struct Link {
 }
 
 /// Returns all links.
-pub(super) fn dump() -> Result<Vec<Link>, String> {
-    let answer = netlink_dump(GET, 0, FIXED)?;
+pub(super) fn dump(dumps: &mut Dumps) -> Result<Vec<Link>, String> {
+    // Not kept beside the links: it is longer than they are.
+    let answer = dumps.read(GET, 0, FIXED)?;
     Ok(messages(&answer, NEW, FIXED).filter_map(|message| read(message.fixed, message.attributes)).collect())
 }
 

@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
+use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
@@ -98,39 +99,50 @@ pub(super) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_ne_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
 }
 
-/// The lists that the present request has read: several providers need the same.
+/// The lists that the present request has read, since several providers need the same, and the socket for all of them.
 #[derive(Default)]
-pub(super) struct Dumps(Vec<(u16, u8, Result<Vec<u8>, String>)>);
+pub(super) struct Dumps {
+    socket: Option<OwnedFd>,
+    lists: Vec<(u16, u8, Result<Vec<u8>, String>)>,
+}
 
 impl Dumps {
-    /// Returns the bytes of a list, as [`dump`] does.
+    /// Returns the bytes of a list, as [`Dumps::read`] does.
     pub(super) fn get(&mut self, kind: u16, family: u8, fixed: usize) -> Result<&[u8], String> {
-        let at = self.0.iter().position(|(known, of, _)| (*known, *of) == (kind, family)).unwrap_or_else(|| {
-            self.0.push((kind, family, dump(kind, family, fixed)));
-            self.0.len() - 1
+        let known = self.lists.iter().position(|(known, of, _)| (*known, *of) == (kind, family));
+        let at = known.unwrap_or_else(|| {
+            let answer = self.read(kind, family, fixed);
+            self.lists.push((kind, family, answer));
+            self.lists.len() - 1
         });
-        self.0[at].2.as_deref().map_err(Clone::clone)
+        self.lists[at].2.as_deref().map_err(Clone::clone)
     }
-}
 
-/// Asks for a list, and returns the bytes of the answer. `family` is the first byte of the fixed part, which has `fixed` bytes.
-pub(super) fn dump(kind: u16, family: u8, fixed: usize) -> Result<Vec<u8>, String> {
-    let mut answer = Err("the list changes all the time".to_owned());
-    for _ in 0..ATTEMPTS {
-        answer = dump_once(kind, family, fixed);
-        match &answer {
-            Ok(bytes) if is_interrupted(bytes) => answer = Err("the list changes all the time".to_owned()),
-            _ => return answer,
+    /// Asks for a list, and returns the bytes of the answer. `family` is the first byte of the fixed part, which has `fixed` bytes.
+    pub(super) fn read(&mut self, kind: u16, family: u8, fixed: usize) -> Result<Vec<u8>, String> {
+        for _ in 0..ATTEMPTS {
+            let socket = match self.socket.take() {
+                Some(socket) => socket,
+                None => open().map_err(|error| error.to_string())?,
+            };
+            let answer = dump(&socket, kind, family, fixed)?;
+            // A socket whose answer was not read to its end would give the rest to the next question.
+            self.socket = Some(socket);
+            if !is_interrupted(&answer) {
+                return Ok(answer);
+            }
         }
+        Err("the list changes all the time".to_owned())
     }
-    answer
 }
 
-fn dump_once(kind: u16, family: u8, fixed: usize) -> Result<Vec<u8>, String> {
-    let words = |error: Errno| error.to_string();
+fn open() -> Result<OwnedFd, Errno> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     // No protocol means protocol 0, which is NETLINK_ROUTE.
-    let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None).map_err(words)?;
+    rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)
+}
+
+fn dump(socket: &OwnedFd, kind: u16, family: u8, fixed: usize) -> Result<Vec<u8>, String> {
     let mut request = Vec::with_capacity(HEADER + fixed);
     request.extend(((HEADER + fixed) as u32).to_ne_bytes());
     request.extend(kind.to_ne_bytes());
@@ -139,29 +151,29 @@ fn dump_once(kind: u16, family: u8, fixed: usize) -> Result<Vec<u8>, String> {
     request.extend(0u32.to_ne_bytes());
     request.push(family);
     request.resize(HEADER + fixed, 0);
-    rustix::net::send(&socket, &request, SendFlags::empty()).map_err(words)?;
-    read_answer(&socket)
+    rustix::net::send(socket, &request, SendFlags::empty()).map_err(|error| error.to_string())?;
+    read_answer(socket)
 }
 
 fn read_answer(socket: &OwnedFd) -> Result<Vec<u8>, String> {
     let mut answer = Vec::new();
-    let mut part = vec![0; PART];
     loop {
-        match rustix::net::recv(socket, &mut part[..], RecvFlags::empty()) {
-            Ok((length, _)) => {
-                let part = &part[..length.min(PART)];
-                answer.extend_from_slice(part);
+        let start = answer.len();
+        answer.reserve(PART);
+        match rustix::net::recv(socket, spare_capacity(&mut answer), RecvFlags::empty()) {
+            Ok(_) => {
                 if answer.len() > MAX_ANSWER {
                     return Err(format!("longer than {} MiB", MAX_ANSWER >> 20));
                 }
-                for (kind, _, body) in raw_messages(part) {
-                    match kind {
-                        DONE => return Ok(answer),
-                        ERROR => {
-                            let code = u32_at(body, 0).map_or(0, |code| (code as i32).wrapping_neg());
-                            return Err(std::io::Error::from_raw_os_error(code).to_string());
-                        }
-                        _ => {}
+                let last = raw_messages(&answer[start..]).find(|(kind, ..)| matches!(*kind, ERROR | DONE));
+                match last.map(|(kind, _, body)| (kind, u32_at(body, 0).unwrap_or_default())) {
+                    None => {}
+                    Some((DONE, _)) => {
+                        answer.shrink_to_fit();
+                        return Ok(answer);
+                    }
+                    Some((_, code)) => {
+                        return Err(std::io::Error::from_raw_os_error((code as i32).wrapping_neg()).to_string());
                     }
                 }
             }
@@ -202,16 +214,18 @@ mod tests {
 
     #[test]
     fn the_kernel_has_a_loopback_link() {
-        let answer = dump(18, 0, 16).expect("an answer");
+        let mut dumps = Dumps::default();
+        let answer = dumps.read(18, 0, 16).expect("an answer");
         let names: Vec<String> = messages(&answer, 16, 16).filter_map(|link| link.attributes.text(3)).collect();
         assert!(names.iter().any(|name| name == "lo"), "{names:?}");
-        assert!(dump(0x7FFF, 0, 16).is_err(), "a type that the kernel does not know");
+        assert!(dumps.read(0x7FFF, 0, 16).is_err(), "a type that the kernel does not know");
+        assert!(dumps.read(18, 0, 16).is_ok(), "a question after one that has failed");
     }
 
     /// Each truncation and each changed byte of an answer ends in messages or in none, and never in a panic.
     #[test]
     fn a_damaged_answer_is_no_panic() {
-        let answer = dump(18, 0, 16).expect("an answer");
+        let answer = Dumps::default().read(18, 0, 16).expect("an answer");
         let read = |bytes: &[u8]| {
             for message in messages(bytes, 16, 16) {
                 let _ = (message.attributes.text(3), message.attributes.u32(4), message.attributes.get(0x3FFF));
