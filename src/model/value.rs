@@ -169,6 +169,21 @@ impl Value {
         }
     }
 
+    /// Writes the literal.
+    ///
+    /// # Errors
+    /// That of the writer.
+    pub fn write(&self, to: &mut dyn fmt::Write) -> fmt::Result {
+        match self {
+            Value::Text(text) => to.write_str(text),
+            Value::Int(number) if *number < 0 => write!(to, "{number}"),
+            Value::Int(number) => to.write_str(decimal(number.unsigned_abs(), &mut [0; 20])),
+            Value::Unsigned(number) => to.write_str(decimal(*number, &mut [0; 20])),
+            Value::Boolean(flag) => to.write_str(if *flag { "true" } else { "false" }),
+            Value::DateTime(time) => write!(to, "{time}"),
+        }
+    }
+
     /// Returns the number of a [`Value::Int`] or [`Value::Unsigned`].
     pub fn as_number(&self) -> Option<i128> {
         match self {
@@ -177,6 +192,19 @@ impl Value {
             _ => None,
         }
     }
+}
+
+/// Returns a number in decimal digits, which it writes at the end of `digits`. The formats of std cost several times as much, and a
+/// read of all values has thousands of numbers.
+pub(crate) fn decimal(number: u64, digits: &mut [u8; 20]) -> &str {
+    let (mut at, mut left) = (digits.len(), number);
+    while left > 0 || at == digits.len() {
+        at -= 1;
+        digits[at] = b'0' + (left % 10) as u8;
+        left /= 10;
+    }
+    // Digits are ASCII.
+    std::str::from_utf8(&digits[at..]).unwrap_or_default()
 }
 
 /// Returns the text of a number of the 64-bit types. `Display` of i128 would take 4 kB of the binary.
@@ -189,13 +217,7 @@ pub(crate) fn number_text(number: i128) -> String {
 
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Value::Text(text) => f.write_str(text),
-            Value::Int(n) => n.fmt(f),
-            Value::Unsigned(n) => n.fmt(f),
-            Value::Boolean(b) => f.write_str(if *b { "true" } else { "false" }),
-            Value::DateTime(t) => t.fmt(f),
-        }
+        self.write(f)
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt::{self, Display, Write};
 use super::{ENCODING, ENVELOPE, INSTANCE, SCHEMA};
 use crate::cwmp::fault::Fault;
 use crate::cwmp::version::{self, Version};
+use crate::model::value::{Value, decimal};
 
 /// The entries in the header of an envelope.
 #[derive(Clone, Copy, Debug, Default)]
@@ -210,7 +211,7 @@ impl ArrayWriter<'_> {
 
     /// Writes a ParameterValueStruct. A response has thousands of them, so that their tags are written in one piece. A name has no
     /// special character: segments are names, numbers and aliases (R318).
-    pub fn parameter_value(&mut self, name: &str, kind: &str, value: impl Display) {
+    pub fn parameter_value(&mut self, name: &str, kind: &str, value: &Value) {
         self.count += 1;
         self.writer.raw(&[
             "<ParameterValueStruct><Name>",
@@ -219,7 +220,8 @@ impl ArrayWriter<'_> {
             schema_type(kind),
             "\">",
         ]);
-        self.writer.escaped(value);
+        // Cannot fail, as in `escaped`.
+        let _ = value.write(&mut XmlEscaper(&mut self.writer.out));
         self.writer.raw(&["</Value></ParameterValueStruct>"]);
     }
 
@@ -327,15 +329,8 @@ impl XmlEscaper<'_> {
             '\0'..='\x1F' | '\u{FFFE}' | '\u{FFFF}' => 0xFFFD,
             legal => u32::from(legal),
         };
-        let mut digits = [b'0'; 7]; // the largest is 1114111
-        let (mut at, mut left) = (digits.len(), code);
-        while left > 0 {
-            at -= 1;
-            digits[at] = b'0' + (left % 10) as u8;
-            left /= 10;
-        }
         self.0.extend_from_slice(b"&#");
-        self.0.extend_from_slice(&digits[at..]);
+        self.0.extend_from_slice(decimal(code.into(), &mut [0; 20]).as_bytes());
         self.0.push(b';');
     }
 }

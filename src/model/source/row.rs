@@ -1,5 +1,7 @@
 //! Rows: named texts of the device that belong together.
 
+use crate::model::value::decimal;
+
 /// The room for the first fields of a row: most rows need no more.
 const ROOM: usize = 128;
 
@@ -41,29 +43,21 @@ impl Row {
 
     /// Adds a field.
     pub fn set(&mut self, name: impl AsRef<str>, text: impl AsRef<str>) {
-        self.add(name.as_ref(), |texts| texts.push_str(text.as_ref()));
+        self.add(name.as_ref(), text.as_ref());
     }
 
     /// Adds a field that is a number.
     pub fn set_number(&mut self, name: &str, number: u64) {
-        // The formats of std cost several times as much, and each link has nine counters.
-        let mut digits = [b'0'; 20];
-        let (mut at, mut left) = (digits.len(), number);
-        while left > 0 || at == digits.len() {
-            at -= 1;
-            digits[at] = b'0' + (left % 10) as u8;
-            left /= 10;
-        }
-        self.add(name, |texts| texts.extend(digits[at..].iter().map(|digit| char::from(*digit))));
+        self.set(name, decimal(number, &mut [0; 20]));
     }
 
-    fn add(&mut self, name: &str, write: impl FnOnce(&mut String)) {
+    fn add(&mut self, name: &str, text: &str) {
         if self.fields.is_empty() {
             self.texts.reserve(ROOM);
         }
         let start = self.texts.len() as u32;
         self.texts.push_str(name);
-        write(&mut self.texts);
+        self.texts.push_str(text);
         self.fields.push(Field { start, name: name.len() as u32, text: Place::Here(self.texts.len() as u32) });
     }
 

@@ -3,11 +3,10 @@
 //! A walk has one name, which it extends on its way down and truncates on its way up, so that it allocates nothing for
 //! a node.
 
-use std::fmt::Write;
-
 use super::{Parameter, Scope, Work};
 use crate::model::path::PathError;
 use crate::model::schema::{Children, Contains, NodeId, NodeKind, Schema, TableSpec};
+use crate::model::value::decimal;
 
 /// A walk over parameters.
 pub(super) struct ParameterWalk<'w, 'v> {
@@ -148,6 +147,6 @@ impl NameWalk<'_, '_> {
 
 /// Appends the number of an instance and a dot.
 pub(super) fn push_number(name: &mut String, number: u32) {
-    // Writing to a String cannot fail.
-    let _ = write!(name, "{number}.");
+    name.push_str(decimal(number.into(), &mut [0; 20]));
+    name.push('.');
 }

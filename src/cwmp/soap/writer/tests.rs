@@ -73,8 +73,8 @@ fn an_inform() {
     inform.text("CurrentTime", "2026-11-22T15:04:05+01:00");
     inform.text("RetryCount", 0);
     inform.array("ParameterList", "cwmp:ParameterValueStruct", |list| {
-        list.parameter_value("Device.DeviceInfo.HardwareVersion", "string", "1.0");
-        list.parameter_value("Device.X", "base64", "AAAA");
+        list.parameter_value("Device.DeviceInfo.HardwareVersion", "string", &Value::Text("1.0".into()));
+        list.parameter_value("Device.X", "base64", &Value::Text("AAAA".into()));
         assert_eq!(list.count(), 2);
     });
     let expected = String::from(OPENING)
