@@ -183,7 +183,13 @@ impl<'a> Value<'a> {
     /// Returns the member of a table.
     pub fn member(self, name: &str) -> Option<Value<'a>> {
         let Value::Table(mut elements) = self else { return None };
-        elements.find(|(found, _)| *found == name.as_bytes()).map(|(_, value)| value)
+        // Only the value of the member is read: an answer has many others.
+        loop {
+            let (found, kind, value) = elements.take_named()?;
+            if found == name.as_bytes() {
+                return Value::read(kind, value);
+            }
+        }
     }
 }
 
@@ -194,13 +200,18 @@ pub struct Elements<'a>(&'a [u8]);
 impl<'a> Elements<'a> {
     /// Takes the first element; `None` if the bytes do not begin with a whole one.
     fn take_element(&mut self) -> Option<(&'a [u8], Value<'a>)> {
+        let (name, kind, value) = self.take_named()?;
+        Some((name, Value::read(kind, value)?))
+    }
+
+    /// Takes the name, the type and the bytes of the first element.
+    fn take_named(&mut self) -> Option<(&'a [u8], u8, &'a [u8])> {
         let attribute = take_attribute(&mut self.0).filter(|attribute| attribute.is_named)?;
         let length = usize::from(u16::from_be_bytes(*attribute.content.first_chunk()?));
         let name = attribute.content.get(2..2 + length)?;
         // The name ends with NUL, and zeros fill up the head.
         let value = attribute.content.get((2 + length + 1).next_multiple_of(4)..)?;
-        (attribute.content[2 + length] == 0).then_some(())?;
-        Some((name, Value::read(attribute.id, value)?))
+        (attribute.content[2 + length] == 0).then_some((name, attribute.id, value))
     }
 }
 

@@ -179,7 +179,18 @@ impl Answers {
 
     /// Returns a query with its response.
     pub fn get(&self, query: &Query) -> Option<(&Query, &Response)> {
-        self.responses.iter().find(|(asked, _)| asked == query).map(|(asked, response)| (asked, response))
+        self.place(query).map(|place| self.asked(place))
+    }
+
+    /// Returns the place of the response to a query, which stays the same.
+    pub(in crate::model) fn place(&self, query: &Query) -> Option<u32> {
+        self.responses.iter().position(|(asked, _)| asked == query).map(|place| place as u32)
+    }
+
+    /// Returns the query and the response at a place.
+    pub(in crate::model) fn asked(&self, place: u32) -> (&Query, &Response) {
+        let (query, response) = &self.responses[place as usize];
+        (query, response)
     }
 
     /// Adds the response to a query that has none.

@@ -74,10 +74,17 @@ pub struct Reading {
     pub took: Duration,
 }
 
-/// The objects and tables outside all instances for which the steps of one refresh need nothing more from the device, so that later
-/// steps pass over them; and the instances of these tables, ascending, each with the node of its table.
+/// The findings that the steps of one refresh hand on.
 #[derive(Debug, Default)]
-pub struct Settled(Vec<bool>, Vec<(NodeId, u32)>);
+pub struct Settled {
+    /// The objects and tables outside all instances for which nothing more is needed from the device, so that later steps pass over
+    /// them.
+    nodes: Vec<bool>,
+    /// The instances of these tables for which it is so too, ascending, each with the node of its table.
+    instances: Vec<(NodeId, u32)>,
+    /// The places of the answers of sources whose query is the same for all rows, by source.
+    answers: Vec<Option<u32>>,
+}
 
 /// A query with its answer, or the reason for a failure.
 type Answered<'t> = (&'t Query, &'t Response);
@@ -104,14 +111,15 @@ impl Tree {
     pub fn plan(&self, wanted: &Wanted, answers: &Answers, mode: Mode, settled: &mut Settled) -> Plan {
         let Some(bindings) = self.schema.bindings.as_ref().filter(|_| ARE_BUILT) else { return Plan::default() };
         let mut walk = RefreshWalk::new(self, bindings, wanted, answers, mode);
-        settled.0.resize(self.schema.nodes.len(), false);
+        settled.nodes.resize(self.schema.nodes.len(), false);
+        settled.answers.resize(bindings.sources().len(), None);
         std::mem::swap(&mut walk.settled, settled);
         walk.walk();
-        std::mem::swap(&mut walk.settled, settled);
         if walk.queries.is_empty() && walk.rows.is_empty() && wanted.values {
             walk.readings = Some(Vec::new());
             walk.walk();
         }
+        std::mem::swap(&mut walk.settled, settled);
         Plan { queries: walk.queries, rows: walk.rows, readings: walk.readings.unwrap_or_default(), fault: walk.fault }
     }
 }
@@ -247,7 +255,7 @@ impl<'t> RefreshWalk<'t> {
 
     fn object(&mut self, id: NodeId, scope: &'t Scope) {
         let is_asking = self.readings.is_none() && std::ptr::eq(scope, &self.tree.root);
-        if is_asking && self.settled.0[id as usize] {
+        if is_asking && self.settled.nodes[id as usize] {
             return;
         }
         let open = self.open;
@@ -257,7 +265,7 @@ impl<'t> RefreshWalk<'t> {
             NodeKind::Parameter { .. } => {}
         });
         if is_asking {
-            self.settled.0[id as usize] = self.open == open;
+            self.settled.nodes[id as usize] = self.open == open;
         }
     }
 
@@ -319,7 +327,7 @@ impl<'t> RefreshWalk<'t> {
         for instance in &table.instances {
             let (length, questions, open) = (self.name.len(), self.row_questions, self.open);
             let place = (id, instance.number);
-            let settled = self.settled.1.binary_search(&place);
+            let settled = self.settled.instances.binary_search(&place);
             if is_asking && settled.is_ok() {
                 continue;
             }
@@ -337,7 +345,7 @@ impl<'t> RefreshWalk<'t> {
             self.steps.pop();
             self.name.truncate(length);
             match settled {
-                Err(at) if is_asking && self.open == open => self.settled.1.insert(at, place),
+                Err(at) if is_asking && self.open == open => self.settled.instances.insert(at, place),
                 _ => {}
             }
             // Nothing that was asked for one row would be another question for the others.

@@ -118,12 +118,16 @@ impl<'t> RefreshWalk<'t> {
         if let Some(answer) = self.known[id as usize].answer {
             return answer;
         }
-        let answer = match self.query(id) {
-            Ok(query) => self.answers.get(&query).ok_or_else(|| self.ask(query)),
-            Err(missing) => Err(missing),
+        // A plan of writes has no former steps.
+        let former = self.settled.answers.get(id as usize).copied().flatten();
+        let place = match former {
+            Some(place) => Ok(place),
+            None => self.query(id).and_then(|query| self.answers.place(&query).ok_or_else(|| self.ask(query))),
         };
+        let answer = place.map(|place| self.answers.asked(place));
         if self.bindings.scope(id).is_constant {
             self.known[id as usize].answer = Some(answer);
+            self.settled.answers.get_mut(id as usize).into_iter().for_each(|former| *former = place.ok());
         }
         answer
     }

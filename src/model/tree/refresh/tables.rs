@@ -43,21 +43,23 @@ impl<'t> RefreshWalk<'t> {
     /// Asks for the rows of the table at `self.name`, and notes the changes that they mean, once in a round: a parameter that counts
     /// the instances, a reference to one of them, and a value in one of them all need the rows.
     pub(super) fn settle(&mut self, binding: &'t TableBinding, spec: &TableSpec, scope: &'t Scope) -> Rows {
-        if self.readings.is_some() || self.mode == Mode::SameInstances {
-            return Rows::Settled;
-        }
-        let is_same = |(of, within, _): &&SeenTable<'_>| ptr::eq(*of, binding) && ptr::eq(*within, scope);
-        let rows = match self.tables.iter().find(is_same) {
-            Some((.., rows)) => *rows,
-            None => {
-                let rows = self.look_at_rows(binding, spec, scope);
-                self.tables.push((binding, scope, rows));
-                rows
-            }
-        };
+        let rows = self.seen(binding, scope).unwrap_or_else(|| {
+            let rows = self.look_at_rows(binding, spec, scope);
+            self.tables.push((binding, scope, rows));
+            rows
+        });
         self.open += u32::from(rows == Rows::Open);
         self.row_questions += u32::from(!ptr::eq(scope, &self.tree.root));
         rows
+    }
+
+    /// Returns the state of the rows of a table, if this round has looked at it or need not.
+    fn seen(&self, binding: &TableBinding, scope: &Scope) -> Option<Rows> {
+        if self.readings.is_some() || self.mode == Mode::SameInstances {
+            return Some(Rows::Settled);
+        }
+        let is_same = |(of, within, _): &&SeenTable<'_>| ptr::eq(*of, binding) && ptr::eq(*within, scope);
+        self.tables.iter().find(is_same).map(|(.., rows)| *rows)
     }
 
     fn look_at_rows(&mut self, binding: &'t TableBinding, spec: &TableSpec, scope: &'t Scope) -> Rows {
@@ -150,6 +152,10 @@ impl<'t> RefreshWalk<'t> {
     pub(super) fn settle_table(&mut self, path: &'t str) -> Rows {
         let Some(target) = self.target(path) else { return Rows::Settled };
         let Some(binding) = target.binding else { return Rows::Settled };
+        // Most references are to a table that this round has looked at, which needs no name.
+        if self.seen(binding, target.scope).is_some() {
+            return self.settle(binding, &target.spec, target.scope);
+        }
         let (name, above) = (std::mem::replace(&mut self.name, path.to_owned()), std::mem::take(&mut self.above));
         let rows = self.settle(binding, &target.spec, target.scope);
         (self.name, self.above) = (name, above);
