@@ -93,8 +93,9 @@ impl Kernel {
             "host" => host::rows(links, dumps, leases, &mut self.host_states, self.now),
             "host_address" => host::address_rows(links, dumps, leases),
             "lease" => {
-                let addresses = address::rows(links, dumps, wall)?;
-                Ok(lease::rows(leases, wall, |leased| address::link_of(&addresses, leased)))
+                let networks = address::networks(dumps)?;
+                let link_of = |leased| address::link_of(&networks, leased).map_or("", |index| name_of(links, index));
+                Ok(lease::rows(leases, wall, link_of))
             }
             "link" => Ok(link::rows(links)),
             "links" => Ok(vec![link::sum(links, argument)]),

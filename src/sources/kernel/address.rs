@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::link::Link;
-use super::netlink::{AttributeList, Dumps, messages, u32_at};
+use super::netlink::{AttributeList, Dumps, Message, messages, u32_at};
 use crate::model::source::Row;
 
 /// RTM_GETADDR and RTM_NEWADDR, and the length of `struct ifaddrmsg`.
@@ -59,16 +59,29 @@ fn row(fixed: &[u8], attributes: AttributeList<'_>, links: &[Link], wall: i64) -
     Some(row)
 }
 
-/// Returns the name of the link in whose network of IPv4 an address is; empty without one.
-pub(super) fn link_of(rows: &[Row], wanted: IpAddr) -> String {
-    let IpAddr::V4(wanted) = wanted else { return String::new() };
-    let has = |row: &&Row| {
-        let (own, prefix) = (row.get("address")?.parse::<Ipv4Addr>().ok()?, row.get("prefix")?.parse::<u32>().ok()?);
-        // A shift by 32 bits is not defined for a number of 32 bits.
-        let mask = u32::MAX.checked_shl(32_u32.saturating_sub(prefix)).unwrap_or(0);
-        (prefix < 32 && u32::from(own) & mask == u32::from(wanted) & mask).then_some(())
+/// The networks of IPv4 in which the device is: address, length of the prefix, and index of the link.
+pub(super) type Networks = Vec<(u32, u8, u32)>;
+
+/// Returns the networks of IPv4 in which the device is.
+pub(super) fn networks(dumps: &mut Dumps) -> Result<Networks, String> {
+    let network = |message: Message<'_>| {
+        let (family, prefix) = (*message.fixed.first()?, *message.fixed.get(1)?);
+        let local = message.attributes.get(2).or(message.attributes.get(1))?;
+        let IpAddr::V4(address) = ip_address(family, local)? else { return None };
+        Some((address.into(), prefix, u32_at(message.fixed, 4)?))
     };
-    rows.iter().find(|row| has(row).is_some()).and_then(|row| row.get("device")).unwrap_or_default().to_owned()
+    Ok(messages(dumps.get(GET, 0, FIXED)?, NEW, FIXED).filter_map(network).collect())
+}
+
+/// Returns the index of the link in whose network an address is.
+pub(super) fn link_of(networks: &Networks, wanted: IpAddr) -> Option<u32> {
+    let IpAddr::V4(wanted) = wanted else { return None };
+    let has = |(own, prefix, _): &&(u32, u8, u32)| {
+        // A shift by 32 bits is not defined for a number of 32 bits.
+        let mask = u32::MAX.checked_shl(u32::from(*prefix).abs_diff(32)).unwrap_or(0);
+        *prefix < 32 && own & mask == u32::from(wanted) & mask
+    };
+    networks.iter().find(has).map(|(.., link)| *link)
 }
 
 /// Reads an address.

@@ -45,7 +45,7 @@ fn lease(line: &str) -> Option<Lease> {
 
 /// Returns the rows of the leases that have not ended; the key is the MAC address. `link_of` returns the name of the link whose
 /// network has an address.
-pub(super) fn rows(leases: &[Lease], wall: i64, link_of: impl Fn(IpAddr) -> String) -> Vec<Row> {
+pub(super) fn rows<'l>(leases: &[Lease], wall: i64, link_of: impl Fn(IpAddr) -> &'l str) -> Vec<Row> {
     let row = |lease: &Lease| {
         let mut row = Row::new(&lease.mac);
         row.set("mac", &lease.mac);
@@ -66,14 +66,15 @@ mod tests {
     fn a_lease_is_a_row_until_it_ends() {
         let text = "1795363600 aa:bb:cc:dd:ee:0f 192.168.1.5 phone 01:aa\n0 aa:bb:cc:dd:ee:10 192.168.1.6 * *\n\
                     1795359999 aa:bb:cc:dd:ee:11 192.168.1.7 gone *\n1795363600 12345 fd00::5 phone 00:01\nbroken\n\n";
-        let rows = rows(&parse(text), 1_795_360_000, |address| format!("link of {address}"));
+        let link_of = |address: IpAddr| if address.to_string().ends_with(".5") { "br-lan" } else { "br-guest" };
+        let rows = rows(&parse(text), 1_795_360_000, link_of);
         let found: Vec<_> =
             rows.iter().map(|row| ["mac", "address", "name", "device", "end"].map(|f| row.get(f))).collect();
         assert_eq!(
             found,
             [
-                ["AA:BB:CC:DD:EE:0F", "192.168.1.5", "phone", "link of 192.168.1.5", "1795363600"].map(Some),
-                ["AA:BB:CC:DD:EE:10", "192.168.1.6", "", "link of 192.168.1.6", "253402300799"].map(Some),
+                ["AA:BB:CC:DD:EE:0F", "192.168.1.5", "phone", "br-lan", "1795363600"].map(Some),
+                ["AA:BB:CC:DD:EE:10", "192.168.1.6", "", "br-guest", "253402300799"].map(Some),
             ]
         );
     }
