@@ -10,12 +10,14 @@
 //! number for which nothing waits, and is dropped.
 
 use std::collections::VecDeque;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::clock::Clock;
@@ -318,7 +320,7 @@ fn connect() -> Result<UnixStream, String> {
         match connected {
             Ok(stream) => return Ok(stream),
             // That of the newer socket says more, unless there is none.
-            Err(rustix::io::Errno::NOENT) if !reason.is_empty() => {}
+            Err(Errno::NOENT) if !reason.is_empty() => {}
             Err(error) => reason = format!("no connection with ubusd: {error}"),
         }
     }
@@ -336,13 +338,15 @@ fn send(mut stream: &UnixStream, output: &mut Vec<u8>) -> Result<(), String> {
 }
 
 /// Receives what the socket has, up to one message of the greatest length. Returns false at the end of the connection.
-fn receive(mut stream: &UnixStream, input: &mut Vec<u8>, limit: usize) -> Result<bool, String> {
-    let mut piece = [0; PIECE];
+fn receive(stream: &UnixStream, input: &mut Vec<u8>, limit: usize) -> Result<bool, String> {
     while input.len() <= limit {
-        match stream.read(&mut piece) {
+        input.reserve(PIECE);
+        match rustix::io::read(stream, spare_capacity(input)) {
             Ok(0) => return Ok(false),
-            Ok(length) => input.extend_from_slice(&piece[..length]),
-            Err(error) if is_passing(error.kind()) => break,
+            // The socket had no more.
+            Ok(length) if length < PIECE => break,
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => break,
             Err(error) => return Err(format!("the connection with ubusd: {error}")),
         }
     }
