@@ -106,12 +106,26 @@ impl Notes<'_> {
         if self.successors[at].is_some() {
             return;
         }
-        let (own, mut section) = (id(&self.old, at), self.old[at].clone());
-        let present = section_digest(&section);
+        let own = id(&self.old, at);
         let added = former.iter().position(|known| known.is_added() && known.section == own);
         let added = added.map(|place| former.remove(place));
-        former.retain(|known| {
+        // What stood behind it stays behind all that stands behind the section before it.
+        let mut followers: Vec<Former> = former.extract_if(.., |known| known.behind == own).collect();
+        self.add_deleted(former, at, added);
+        former.append(&mut followers);
+    }
+
+    /// Notes a section that is deleted. `added` is the note of its addition.
+    fn add_deleted(&self, former: &mut Vec<Former>, at: usize, added: Option<Former>) {
+        let (own, mut section) = (id(&self.old, at), self.old[at].clone());
+        let present = section_digest(&section);
+        former.retain_mut(|known| {
             let is_of = known.section == own && !known.option.is_empty();
+            if is_of && known.option == POSITION && known.new == place_digest(&self.old, at) {
+                // It returns to this place once the section is back.
+                known.new = digest(b"");
+                return true;
+            }
             if is_of && digest(&commands(&section, &known.option)) == known.new {
                 restore(&mut section, known);
             }
@@ -128,10 +142,8 @@ impl Notes<'_> {
             text
         });
         let behind = at.checked_sub(1).map(|before| id(&self.old, before)).unwrap_or_default();
-        let place = former.iter().position(|known| known.is_deleted() && known.behind == own);
         let section = if section.is_named { section.name } else { String::new() };
-        let known = Former { section, old: encode(&text), behind, ..Former::default() };
-        former.insert(place.unwrap_or(former.len()), known);
+        former.push(Former { section, old: encode(&text), behind, ..Former::default() });
     }
 
     /// Returns the lines of a section; `None` if it has several pieces or shares a line.
@@ -205,14 +217,39 @@ impl Notes<'_> {
         let Some(new) = section_at(&self.new, &self.new, name) else { return };
         let Some(old) = self.successors.iter().position(|successor| *successor == Some(new)) else { return };
         let after = place_digest(&self.new, new);
+        if after == place_digest(&self.old, old) {
+            return;
+        }
+        let place = self.whole_place(former, old).to_string();
+        // What stood behind it stays.
+        let mut followers: Vec<Former> = former.extract_if(.., |known| known.behind == name).collect();
+        followers.iter_mut().for_each(|known| known.behind = self.before(old));
+        former.append(&mut followers);
         // One that is known has its new place already.
         let is_noted = |known: &Former| {
             known.section == name && (known.is_added() || (known.option == POSITION && known.new == after))
         };
-        if !former.iter().any(is_noted) {
-            let places = [place(&self.old, old), place(&self.new, new)].map(|place| place.to_string());
-            add(former, name, POSITION, places[0].as_bytes(), places[1].as_bytes());
+        if former.iter().any(is_noted) {
+            return;
         }
+        let (section, option) = (name.to_owned(), POSITION.to_owned());
+        former.retain(|known| known.section != name || known.option != POSITION);
+        former.push(Former { section, option, old: place, new: after, behind: String::new() });
+    }
+
+    /// Returns the place of a section among those of its type, with the sections that the agent has deleted and without those that it
+    /// has added: a section returns to its place after these.
+    fn whole_place(&self, former: &[Former], at: usize) -> usize {
+        let is_added = |own: &str| former.iter().any(|known| known.is_added() && known.section == own);
+        let new_id = |at: usize| self.successors[at].map(|new| id(&self.new, new)).unwrap_or_default();
+        let added = (0..at).filter(|other| self.old[*other].section_type == self.old[at].section_type);
+        let added = added.filter(|other| is_added(&new_id(*other))).count();
+        let is_before = |known: &&Former| {
+            let is_of_type = deleted_section(known).is_some_and(|gone| gone.section_type == self.old[at].section_type);
+            is_of_type && (known.behind.is_empty() || (0..at).any(|other| new_id(other) == known.behind))
+        };
+        let deleted = former.iter().filter(|known| known.is_deleted()).filter(is_before).count();
+        place(&self.old, at) - added + deleted
     }
 }
 
@@ -269,6 +306,13 @@ pub(super) fn restore(section: &mut Content, known: &Former) {
     let options = read.into_iter().flat_map(|section| section.options);
     section.options.retain(|values| values.name != known.option);
     section.options.extend(options.filter(|values| values.name == known.option).take(1));
+}
+
+/// Returns the content of a section that the agent has deleted; `None` for a malformed note.
+pub(super) fn deleted_section(known: &Former) -> Option<Content> {
+    let text = decode(&known.old);
+    let mut read = parse(&text, true).map(|package| contents(&text, &package)).ok()?;
+    read.pop().filter(|_| read.is_empty())
 }
 
 /// Returns the digest of a section, in which neither its name nor the order of its options counts.

@@ -1,7 +1,7 @@
 //! The way back of a package that another program has changed since: settings that are those of the agent still get their former
 //! values, and all others stay.
 
-use super::former::{Former, commands, decode, digest, encode, place, restore, section_digest};
+use super::former::{Former, commands, decode, deleted_section, digest, encode, place, restore, section_digest};
 use super::order::begin;
 use super::patch::export;
 use super::{Content, MAX_TEXT, Reason, contents, is_same, move_sections, section_at, written};
@@ -40,7 +40,11 @@ pub fn take_back(text: &[u8], former: &[Former]) -> Result<(Vec<u8>, Vec<String>
     for known in former.iter().rev().filter(|known| known.is_deleted()) {
         let at = match section_at(&present, &present, &known.behind) {
             _ if known.behind.is_empty() => 0,
-            Some(at) => origins.iter().position(|origin| *origin == Some(at)).map_or(origins.len(), |at| at + 1),
+            // One that the agent has added has gone: the section before it counts.
+            Some(at) => {
+                let place = |at| origins.iter().position(|origin| *origin == Some(at));
+                (0..=at).rev().find_map(place).map_or(0, |at| at + 1)
+            }
             // The one before it has gone too.
             None => origins.len(),
         };
@@ -100,9 +104,8 @@ fn insert(text: &[u8], known: &Former, at: usize) -> Result<Inserted, Reason> {
     let package = parse(text, true).map_err(Reason::Broken)?;
     let present = contents(text, &package);
     let mut block = decode(&known.old);
-    let read = parse(&block, true).map(|package| contents(&block, &package)).unwrap_or_default();
-    let [gone] = read.as_slice() else { return Ok(Inserted::Other) };
-    if present.iter().any(|section| section.is_same(gone)) {
+    let Some(gone) = deleted_section(known) else { return Ok(Inserted::Other) };
+    if present.iter().any(|section| section.is_same(&gone)) {
         return Ok(Inserted::Present);
     }
     if gone.is_named && present.iter().any(|section| section.is_named && section.name == gone.name) {
@@ -113,7 +116,7 @@ fn insert(text: &[u8], known: &Former, at: usize) -> Result<Inserted, Reason> {
     }
     let place = place_of(text, &package, at);
     let mut wanted = present;
-    wanted.insert(at.min(wanted.len()), gone.clone());
+    wanted.insert(at.min(wanted.len()), gone);
     let (head, tail) = text.split_at(place);
     let gap: &[u8] = if head.is_empty() || head.ends_with(b"\n") { b"\n" } else { b"\n\n" };
     let new = match at {

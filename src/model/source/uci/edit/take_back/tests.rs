@@ -259,17 +259,21 @@ fn content(text: &[u8]) -> Vec<Section> {
     contents(text, &package).into_iter().map(section).collect()
 }
 
-/// The way back of the agent and the changes of another program do not depend on their order: what the other program makes of the
-/// text before the changes of the agent is what comes back.
-#[test]
-fn random_changes_of_two_programs_commute() {
-    let mut seed = 0x1234_5678_9ABC_DEF1_u64;
-    let mut below = move |bound: usize| {
+/// Returns a function that returns random numbers below a bound.
+fn random(mut seed: u64) -> impl FnMut(usize) -> usize {
+    move |bound| {
         seed ^= seed << 13;
         seed ^= seed >> 7;
         seed ^= seed << 17;
         (seed >> 11) as usize % bound
-    };
+    }
+}
+
+/// The way back of the agent and the changes of another program do not depend on their order: what the other program makes of the
+/// text before the changes of the agent is what comes back.
+#[test]
+fn random_changes_of_two_programs_commute() {
+    let mut below = random(0x1234_5678_9ABC_DEF1);
     const OPTIONS: [&str; 5] = ["proto", "x", "mtu", "username", "ports"];
     let router = ROUTER.iter().map(|(_, text)| *text).chain([TEXT, ""]);
     let texts: Vec<&str> = router.collect();
@@ -332,4 +336,36 @@ fn random_changes_of_two_programs_commute() {
         counts[usize::from(!stays.is_empty())] += 1;
     }
     assert!(counts.iter().all(|count| *count > 50), "{counts:?}");
+}
+
+/// Rules return to their order, whichever of them were deleted, added and moved in between: it is their precedence.
+#[test]
+fn the_order_of_sections_comes_back() {
+    const RULES: &str = "config rule\n\toption x '1'\n\nconfig rule 'b'\n\nconfig rule\n\toption x '2'\n\n\
+        config rule\n\toption x '3'\n\nconfig rule 'e'\n\nconfig rule\n\toption x '4'\n";
+    let mut below = random(0x9E37_79B9_7F4A_7C15);
+    for round in 0..2000 {
+        let mut agent = Agent::new(RULES);
+        for step in 0..2 + below(4) {
+            let sections = contents(&agent.text, &parse(&agent.text, true).expect("a package"));
+            let section = &sections[below(sections.len())];
+            match below(3) {
+                0 if sections.len() > 1 => agent.change(&[delete(&section.name)]),
+                1 => agent.change(&[add(&format!("cpe_new_{step}"), "rule", &[])]),
+                // The places of several moves depend on each other.
+                _ if agent.former.iter().any(|known| known.option == POSITION) => {}
+                _ => {
+                    let given = format!("cpe_{step}");
+                    let name = if section.is_named { &section.name } else { &given };
+                    if !section.is_named {
+                        agent.change(&[change(&section.name, Action::Name(given.clone()))]);
+                    }
+                    agent.move_to(name, 1 + below(5));
+                }
+            }
+        }
+        let (text, stays) = agent.back();
+        let found = (content(text.as_bytes()), stays.len());
+        assert_eq!(found, (content(RULES.as_bytes()), 0), "{round}: {:?}", agent.former);
+    }
 }
