@@ -44,6 +44,10 @@ const NETWORK: &str = r#"
     back() { enter $1 ip route add 10.9.1.0/24 via 10.9.$2; enter $1 ip -6 route add fd09:1::/64 via fd09:$3; }
     route $$ 1.1 1::1; route $r1 2.2 2::2; route $r2 3.2 3::2; back $r2 2.1 2::1; route $r3 3.1 3::1; route $host 4.1 4::1
     enter $r3 ip route add unreachable 10.9.50.0/24; enter $r3 ip -6 route add unreachable fd09:50::/64
+    # The kernel drops packets of a link until it has noted its carrier, which takes up to a second.
+    for router in $$ $r1 $r2 $r3 $host; do
+        while enter $router ip -o link show up | grep -q NO-CARRIER; do sleep 0.01; done
+    done
 "#;
 
 /// Runs a test in the network, after more commands of its setup.
