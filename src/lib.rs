@@ -29,6 +29,7 @@
 
 pub mod acs;
 pub mod agent;
+mod awaited;
 mod change_watch;
 pub mod check;
 pub mod cli;

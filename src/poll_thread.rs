@@ -166,8 +166,9 @@ fn wait<H: PollHandler>(handler: &H, mut woken: &UnixStream, now: Duration) -> V
     let flags = readiness::wait(&registry.interests, limit);
     if flags.last().is_some_and(|woken| !woken.is_empty()) {
         // The bytes are drained before the next turn and not after it: work that is handed over during the turn leaves
-        // a byte behind and starts another turn.
-        while matches!(woken.read(&mut [0; 64]), Ok(1..)) {}
+        // a byte behind and starts another turn. A read that is not full has taken the last one.
+        let mut bytes = [0; 64];
+        while matches!(woken.read(&mut bytes), Ok(64)) {}
     }
     registry.events.into_iter().zip(flags).filter(|(_, flags)| !flags.is_empty()).collect()
 }

@@ -15,7 +15,6 @@
 //! and is held only while a value is stored or fetched.
 
 use std::net::IpAddr;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::diagnostics::FinishedTest;
@@ -23,6 +22,7 @@ use super::service_reloads::FinishedReload;
 use super::session_thread::Exchange;
 use super::transfers::step::FinishedStep;
 use super::xmpp::XmppState;
+use crate::awaited::Awaited;
 use crate::change_watch::SourceEvent;
 use crate::connection_request::ReplayWindow;
 use crate::control::PendingRequest;
@@ -66,10 +66,7 @@ pub(super) enum Wake {
 
 /// Reasons to wake the agent thread, stored by other threads until it fetches them.
 #[derive(Default)]
-pub(super) struct Inbox {
-    pending: Mutex<Pending>,
-    arrival: Condvar,
-}
+pub(super) struct Inbox(Awaited<Pending>);
 
 /// The values that the agent thread has not fetched yet.
 #[derive(Default)]
@@ -108,34 +105,33 @@ struct ListenerUpdates {
 impl Inbox {
     /// Asks the agent to end.
     pub(super) fn stop(&self) {
-        self.store(|pending| pending.stop = true);
+        self.0.change(|pending| pending.stop = true);
     }
 
     /// Asks the agent to read its configuration again.
     pub(super) fn reload(&self) {
-        self.store(|pending| pending.reload = true);
+        self.0.change(|pending| pending.reload = true);
     }
 
     /// Reports a new address, route or name server.
     pub(super) fn network_changed(&self) {
-        self.store(|pending| pending.network_changed = true);
+        self.0.change(|pending| pending.network_changed = true);
     }
 
     /// Notes states of links, which the next change of values reports.
     pub(super) fn note_link_states(&self, states: Vec<LinkState>) {
-        if !states.is_empty() {
-            let mut pending = self.lock();
+        self.0.take(|pending| {
             for state in states {
                 if !pending.link_states.contains(&state) && pending.link_states.len() < MAX_LINK_STATES {
                     pending.link_states.push(state);
                 }
             }
-        }
+        });
     }
 
     /// Reports a change of values of the device.
     pub(super) fn values_changed(&self, event: SourceEvent) {
-        self.store(|pending| {
+        self.0.change(|pending| {
             let before = pending.values_changed.filter(|before| *before == SourceEvent::Returned);
             pending.values_changed = before.or(Some(event));
         });
@@ -143,35 +139,35 @@ impl Inbox {
 
     /// Queues a command. Returns it where [`MAX_COMMANDS`] wait already.
     pub(super) fn submit(&self, command: PendingRequest) -> Result<(), PendingRequest> {
-        let mut pending = self.lock();
-        // The control thread keeps the command and tries again, so that the memory for commands stays bounded.
-        if pending.commands.len() >= MAX_COMMANDS {
-            return Err(command);
-        }
-        pending.commands.push(command);
-        self.arrival.notify_one();
-        Ok(())
+        self.0.change(|pending| {
+            // The control thread keeps the command and tries again, so that the memory for commands stays bounded.
+            if pending.commands.len() >= MAX_COMMANDS {
+                return Err(command);
+            }
+            pending.commands.push(command);
+            Ok(())
+        })
     }
 
     /// Stores the address of this device towards the ACS.
     pub(super) fn set_address(&self, address: IpAddr) {
-        self.store(|pending| pending.listeners.address = Some(address));
+        self.0.change(|pending| pending.listeners.address = Some(address));
     }
 
     /// Stores the public UDP address and whether there is a NAT.
     pub(super) fn set_udp_address(&self, binding: PublishedBinding) {
-        self.store(|pending| pending.listeners.udp_address = Some(binding));
+        self.0.change(|pending| pending.listeners.udp_address = Some(binding));
     }
 
     /// Stores the state of the XMPP connection.
     #[cfg(feature = "xmpp")]
     pub(super) fn set_xmpp(&self, state: XmppState) {
-        self.store(|pending| pending.listeners.xmpp = Some(state));
+        self.0.change(|pending| pending.listeners.xmpp = Some(state));
     }
 
     /// Requests a session; a request over UDP comes with the replay window that keeps copies of it out.
     pub(super) fn request_session(&self, replay_window: Option<ReplayWindow>) {
-        self.store(|pending| {
+        self.0.change(|pending| {
             pending.listeners.is_session_requested = true;
             // A request over HTTP has no window, and must not erase that of an earlier one over UDP (R292).
             pending.listeners.replay_window = replay_window.or(pending.listeners.replay_window);
@@ -180,23 +176,23 @@ impl Inbox {
 
     /// Stores the result of a transfer step. The worker runs one step at a time, so that the list stays short.
     pub(super) fn finish_step(&self, step: FinishedStep) {
-        self.store(|pending| pending.steps.push(step));
+        self.0.change(|pending| pending.steps.push(step));
     }
 
     /// Stores the end of a diagnostic test.
     #[cfg_attr(not(feature = "diagnostics"), expect(dead_code, reason = "no test runs"))]
     pub(super) fn finish_test(&self, test: FinishedTest) {
-        self.store(|pending| pending.test_end = Some(test));
+        self.0.change(|pending| pending.test_end = Some(test));
     }
 
     /// Stores the end of a reload.
     pub(super) fn finish_reload(&self, reload: FinishedReload) {
-        self.store(|pending| pending.reload_end = Some(reload));
+        self.0.change(|pending| pending.reload_end = Some(reload));
     }
 
     /// Stores the result of an exchange with the ACS.
     pub(super) fn finish_exchange(&self, exchange: Exchange) {
-        self.store(|pending| pending.exchange = Some(exchange));
+        self.0.change(|pending| pending.exchange = Some(exchange));
     }
 
     /// Waits during a session until the exchange has ended or a command has come that does not wait for the end of the
@@ -205,65 +201,43 @@ impl Inbox {
         let is_missing = |pending: &Pending| {
             pending.exchange.is_none() && pending.commands.iter().all(PendingRequest::waits_for_session)
         };
-        let mut pending = self.wait_while(None, is_missing);
-        let commands = pending.commands.extract_if(.., |command| !command.waits_for_session()).collect();
-        (commands, pending.exchange.take())
+        self.0.wait(None, is_missing, |pending| {
+            let commands = pending.commands.extract_if(.., |command| !command.waits_for_session()).collect();
+            (commands, pending.exchange.take())
+        })
     }
 
     /// Waits until a value is there, at most for `limit` (`None`: without end), and returns all that are.
     pub(super) fn wait(&self, limit: Option<Duration>) -> Vec<Wake> {
-        self.wait_while(limit, |pending| pending.is_empty()).take_wakes()
+        self.0.wait(limit, Pending::is_empty, Pending::take_wakes)
     }
 
     /// Returns the values that are there, without waiting.
     pub(super) fn take(&self) -> Vec<Wake> {
-        self.lock().take_wakes()
+        self.0.take(Pending::take_wakes)
     }
 
     /// Returns the updates of the listeners that are there, without waiting, and leaves all other values.
     pub(super) fn take_listener_updates(&self) -> Vec<Wake> {
-        self.lock().listeners.take_wakes().collect()
+        self.0.take(|pending| pending.listeners.take_wakes().collect())
     }
 
     /// Waits for the end of a transfer step, at most for `limit`, and leaves all other values.
     pub(super) fn wait_for_step(&self, limit: Duration) -> Option<FinishedStep> {
-        self.wait_while(Some(limit), |pending| pending.steps.is_empty()).steps.pop()
+        self.0.wait(Some(limit), |pending| pending.steps.is_empty(), |pending| pending.steps.pop())
     }
 
     /// Drops the values whose senders ended with the agent that ran before: after a factory reset, a connection request
     /// or an address of the time before it must not reach the new agent.
     pub(super) fn discard_updates(&self) {
-        let mut pending = self.lock();
-        pending.listeners = ListenerUpdates::default();
-        pending.network_changed = false;
-        pending.values_changed = None;
-        pending.steps.clear();
-        pending.reload_end = None;
-        pending.test_end = None;
-    }
-
-    fn store(&self, store: impl FnOnce(&mut Pending)) {
-        store(&mut self.lock());
-        // The agent thread is the only one that waits.
-        self.arrival.notify_one();
-    }
-
-    fn wait_while(&self, limit: Option<Duration>, is_missing: fn(&Pending) -> bool) -> MutexGuard<'_, Pending> {
-        let pending = self.lock();
-        // Both repeat the wait after a spurious wake-up, so that no caller sees an empty inbox before its limit.
-        match limit {
-            None => self.arrival.wait_while(pending, |pending| is_missing(pending)),
-            Some(limit) => {
-                let waited = self.arrival.wait_timeout_while(pending, limit, |pending| is_missing(pending));
-                return waited.unwrap_or_else(PoisonError::into_inner).0;
-            }
-        }
-        .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A sender that panicked leaves nothing half done: each value is replaced as a whole.
-    fn lock(&self) -> MutexGuard<'_, Pending> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.take(|pending| {
+            pending.listeners = ListenerUpdates::default();
+            pending.network_changed = false;
+            pending.values_changed = None;
+            pending.steps.clear();
+            pending.reload_end = None;
+            pending.test_end = None;
+        });
     }
 }
 

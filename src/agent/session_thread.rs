@@ -12,7 +12,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use super::inbox::Inbox;
 use crate::acs::{AcsConnection, Response};
@@ -61,7 +60,7 @@ impl SessionThread {
         let run = move || {
             let opened = connection.connect().map(|()| Response::default());
             inbox.finish_exchange(Exchange::of(&mut connection, Vec::new(), opened));
-            while let Some(body) = orders.wait(Duration::MAX).flatten() {
+            while let Some(body) = orders.wait(None).flatten() {
                 let result = connection.post(&body);
                 inbox.finish_exchange(Exchange::of(&mut connection, body, result));
             }

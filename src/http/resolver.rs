@@ -58,7 +58,7 @@ pub fn literal(host: &str) -> Option<IpAddr> {
 fn wait_for(addresses: &Mailbox<Addresses>, limits: &IoLimits) -> Result<Addresses, HttpError> {
     loop {
         limits.check()?;
-        match addresses.wait(limits.remaining().min(TICK)) {
+        match addresses.wait(Some(limits.remaining().min(TICK))) {
             Some(found) => return Ok(found),
             None if limits.is_over() => return Err(HttpError::Timeout("resolving the name")),
             None => {}
