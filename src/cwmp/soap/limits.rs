@@ -5,6 +5,8 @@
 //! So the tags are counted first, in one pass without allocation, and a message beyond any sensible CWMP message is
 //! rejected.
 
+use memchr::{memchr, memchr_iter};
+
 use super::EnvelopeError;
 
 /// The maximum size of a message in bytes, as the ACS sends it and as UTF-8: twice a SetParameterValues of 10,000
@@ -27,20 +29,16 @@ const MAX_NAMESPACES: usize = 20_000;
 pub(super) fn check(text: &str) -> Result<(), EnvelopeError> {
     let bytes = text.as_bytes();
     // The parser allocates for that number of elements and attributes before it reads the first.
-    let (mut markup, mut attributes) = (0, 0);
-    for &byte in bytes {
-        markup += usize::from(byte == b'<');
-        attributes += usize::from(byte == b'=');
-    }
-    if markup > MAX_MARKUP {
+    let count = |byte| memchr_iter(byte, bytes).count();
+    if count(b'<') > MAX_MARKUP {
         return Err(EnvelopeError::TooComplex("too many elements"));
     }
-    if attributes > MAX_MARKUP {
+    if count(b'=') > MAX_MARKUP {
         return Err(EnvelopeError::TooComplex("too many attributes"));
     }
     let mut scan = Scan::default();
     let mut at = 0;
-    while let Some(offset) = bytes[at..].iter().position(|&byte| byte == b'<') {
+    while let Some(offset) = memchr(b'<', &bytes[at..]) {
         let rest = &text[at + offset..];
         let Some(length) = scan.markup(rest)? else {
             return Ok(()); // unfinished markup, which the parser reports
@@ -69,21 +67,21 @@ impl Default for Scan {
 impl Scan {
     /// Counts the markup at the start of `rest` and returns its length; `None` if it has no end.
     fn markup(&mut self, rest: &str) -> Result<Option<usize>, EnvelopeError> {
-        // Most are tags, told by one byte; a byte of a character beyond ASCII begins a name as well.
-        let is_start_tag = rest.as_bytes().get(1).is_some_and(|byte| !matches!(byte, b'/' | b'!' | b'?'));
-        if is_start_tag {
-            return self.start_tag(rest.as_bytes());
+        let bytes = rest.as_bytes();
+        match bytes.get(1) {
+            Some(b'/') => {
+                // An end tag without a start is reported by the parser.
+                self.depth = self.depth.saturating_sub(1);
+                Ok(memchr(b'>', bytes).map(|at| at + 1))
+            }
+            Some(b'!' | b'?') => match delimiters(rest) {
+                Some((start, end)) => Ok(length_to(rest, start.len(), end)),
+                // Any other `<!` begins a document type, whose entities could multiply the size of a message.
+                None => Err(EnvelopeError::Dtd),
+            },
+            // A byte of a character beyond ASCII begins a name as well.
+            _ => self.start_tag(bytes),
         }
-        if let Some((start, end)) = delimiters(rest) {
-            // An end tag without a start is reported by the parser.
-            self.depth = self.depth.saturating_sub(usize::from(start == "</"));
-            return Ok(length_to(rest, start.len(), end));
-        }
-        // Any other `<!` begins a document type, whose entities could multiply the size of a message.
-        if rest.starts_with("<!") {
-            return Err(EnvelopeError::Dtd);
-        }
-        self.start_tag(rest.as_bytes())
     }
 
     /// Counts the attributes of a start tag and returns its length; `None` if it has no end.
