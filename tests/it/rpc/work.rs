@@ -8,16 +8,16 @@ use tempfile::TempDir;
 use crate::gateway::{Model, SOON, TR_181};
 use crate::support::stopwatch::Stopwatch;
 use crate::support::{
-    AcsOptions, Agent, ManualAcs, add_object, delete_object, get_parameter_names, set_parameter_attributes,
-    set_parameter_values,
+    AcsOptions, Agent, ManualAcs, add_object, delete_object, get_parameter_attributes, get_parameter_names,
+    get_parameter_values, set_parameter_attributes, set_parameter_values,
 };
 
 /// The instances of the outer table, and those in each of them: with one parameter each, 11,250 parameters.
 const OUTER: u32 = 250;
 const INNER: u32 = 45;
 
-/// Returns a gateway with a large table of tables, and with this number of entries in InformParameter.
-fn large_gateway(model: &'static Model, acs: &ManualAcs, entries: u32) -> (Agent, TempDir) {
+/// Returns a gateway with a large table of tables, with this number of entries in InformParameter, and with a further overlay.
+fn large_gateway(model: &'static Model, acs: &ManualAcs, entries: u32, more: &str) -> (Agent, TempDir) {
     let instances = |count: u32, content: &str| {
         (1..=count).fold(String::new(), |mut text, n| {
             write!(text, ", \"{n}\": {{ {content} }}").expect("a String");
@@ -39,7 +39,9 @@ fn large_gateway(model: &'static Model, acs: &ManualAcs, entries: u32) -> (Agent
     let place = tempfile::tempdir().expect("a temporary directory");
     let file = place.path().join("overlay.json");
     std::fs::write(&file, overlay).expect("a file");
-    let agent = model.gateway_at(&acs.url()).data_model(&file).start();
+    let further = place.path().join("further.json");
+    std::fs::write(&further, more).expect("a file");
+    let agent = model.gateway_at(&acs.url()).data_model(&file).data_model(&further).start();
     (agent, place)
 }
 
@@ -49,7 +51,7 @@ fn large_gateway(model: &'static Model, acs: &ManualAcs, entries: u32) -> (Agent
 fn the_largest_requests() {
     let model = &TR_181;
     let acs = ManualAcs::start(AcsOptions::new());
-    let (_agent, _place) = large_gateway(model, &acs, 0);
+    let (_agent, _place) = large_gateway(model, &acs, 0, "{}");
     let root = model.at("");
     let table = model.at("X_Large.T.");
     acs.expect_session(&["0 BOOTSTRAP", "1 BOOT"], |_, session| {
@@ -75,7 +77,7 @@ fn the_largest_requests() {
 /// without them.
 fn patterns_beyond_the_bound(model: &'static Model) {
     let acs = ManualAcs::start(AcsOptions::new());
-    let (mut agent, _place) = large_gateway(model, &acs, 32);
+    let (mut agent, _place) = large_gateway(model, &acs, 32, "{}");
     let pattern = model.at("X_Large.T.*.U.*.P");
     let names: Vec<String> =
         (1..=32).map(|n| model.at(&format!("ManagementServer.InformParameter.{n}.ParameterName")).to_owned()).collect();
@@ -95,3 +97,47 @@ fn patterns_beyond_the_bound(model: &'static Model) {
     assert!(agent.terminate().success());
 }
 both_models!(patterns_beyond_the_bound);
+
+/// Returns the resident memory of the agent in kilobytes.
+fn resident(agent: &Agent) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", agent.pid())).expect("a process");
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a line");
+    line.split_whitespace().nth(1).expect("a number").parse().expect("a number")
+}
+
+/// R322: as many wildcards as a message holds, over large tables of the agent and of the device, are refused in bounded time and
+/// memory, and the next request is answered.
+#[test]
+fn thousands_of_wildcards_are_bounded() {
+    let acs = ManualAcs::start(AcsOptions::new());
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let rows: String = (0..4096).map(|row| format!("row{row} value{row}\n")).collect();
+    std::fs::write(place.path().join("rows"), rows).expect("a file");
+    let overlay = format!(
+        r#"{{ "Device": {{ "X_00D09E_Rows": {{ "source": {{ "file": "{}", "rows": "^(?<key>[a-z0-9]+) (?<text>.*)$" }},
+            "maxEntries": 4096, "{{i}}": {{ "Text": {{ "type": "string", "source": "text" }} }} }} }} }}"#,
+        place.path().join("rows").display()
+    );
+    let (agent, _large) = large_gateway(&TR_181, &acs, 0, &overlay);
+    acs.expect_session(&["0 BOOTSTRAP", "1 BOOT"], |_, session| {
+        let before = resident(&agent);
+        for (name, code) in [
+            ("Device.X_00D09E_Rows.*.Text", 9004),
+            ("Device.X_Large.T.*.U.*.P", 9004),
+            ("Device.X_Large.T.*.U.[none].P", 9004),
+            ("Device.X_00D09E_Rows.[none].Text", 9004),
+            ("Device.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*", 9005),
+        ] {
+            let names = vec![name; 14_000];
+            for rpc in [get_parameter_values(&names), get_parameter_attributes(&names)] {
+                let began = Stopwatch::start();
+                session.refuses(&rpc, code);
+                assert!(began.is_within(Duration::from_secs(10)), "{name}: {:?}", began.elapsed());
+            }
+        }
+        // The answer to a single one is as long as the table.
+        assert_eq!(session.succeeds(&get_parameter_values(&["Device.X_00D09E_Rows.*.Text"])).parameters.len(), 4096);
+        let more = resident(&agent) - before;
+        assert!(more < 12 << 10, "{more} kB");
+    });
+}

@@ -47,3 +47,33 @@ fn hostile_requests_are_refused() {
     gateway.base.ask(&[raw_rpc("ChangeDUState", &xml)]);
     assert_eq!(gateway.report().iter().map(|result| result.code).collect::<Vec<_>>(), [9028, 0, 9028]);
 }
+
+/// R350: operations on one unit, several times in a request, have a result each, and so have requests with the same key.
+#[test]
+fn repeated_operations_have_results_of_their_own() {
+    let gateway = SoftwareGateway::new();
+    let url = gateway.serves("/unit", &["name=htop", "version=1.0"]);
+    let update = || operation("Update", &[("UUID", UUID)]);
+    let lower = uninstall(&UUID.to_lowercase());
+    let upper = uninstall(&UUID.to_uppercase());
+    let all = [install(&url), install(&url), update(), update(), upper, lower, update(), install(&url), install(&url)];
+    assert_eq!(gateway.codes(&all), [0, 9026, 0, 0, 0, 9028, 9028, 0, 9026]);
+    assert_eq!(gateway.units(), ["htop"]);
+    gateway.base.ask(&[
+        change(&[uninstall(UUID)], "k"),
+        change(&[install(&url)], "k"),
+        change(&[uninstall(OTHER)], "k"),
+    ]);
+    // R135: each request has an event of its own.
+    let (mut codes, mut events) = (Vec::new(), 0);
+    while codes.len() < 3 {
+        let (inform, requests, mut session) = gateway.base.acs.next_session();
+        session.end_session();
+        events += inform.sorted_events().iter().filter(|event| *event == "M ChangeDUState/k").count();
+        assert!(requests.iter().all(|report| report.argument("CommandKey") == Some("k")));
+        codes.extend(requests.iter().flat_map(results).map(|result| result.code));
+    }
+    assert_eq!((codes, events), (vec![0, 0, 9028], 3));
+    assert_eq!(gateway.units(), ["htop"]);
+    gateway.base.acs.expect_no_session(QUIET);
+}

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::gateway::*;
+use crate::gateway::SOON;
+use crate::support::FileSpec;
 use crate::transfers::QUIET;
 
 /// The program outlives the agent: the next agent waits for its end, and the tables tell the result (R354).
@@ -48,6 +50,64 @@ fn a_program_that_dies_with_the_device() {
     }
     let results = results(&reports[0]);
     assert_eq!((reports.len(), results[0].code, results[0].state.as_str()), (1, 9001, "Failed"));
+    assert_eq!(gateway.base.traces("trace").len(), 1);
+    gateway.base.acs.expect_no_session(QUIET);
+}
+
+/// The agent ends while it fetches the file: the next one fetches it anew, and the program runs once (R350).
+#[test]
+fn a_download_that_is_cut_off_begins_anew() {
+    let mut gateway = SoftwareGateway::with(", \"fetches\": false");
+    let lines = ["name=htop", "version=1.0"];
+    let slow = FileSpec::file(lines.join("\n")).trickles(1, Duration::from_secs(10));
+    gateway.base.files.serves("/unit", slow);
+    let url = gateway.base.files.url("/unit");
+    gateway.ask(&[install(&url), uninstall(OTHER)]);
+    for requests in [2, 4] {
+        // The first one is answered by a challenge.
+        gateway.base.files.requested(requests, SOON);
+        gateway.base.agent.kill9();
+        gateway.base.acs.clear();
+        if requests == 4 {
+            gateway.serves("/unit", &lines);
+        }
+        gateway.base.agent.reboot();
+    }
+    let mut reports = Vec::new();
+    while reports.is_empty() {
+        let (_, requests, mut session) = gateway.base.acs.next_session();
+        session.end_session();
+        reports = requests;
+    }
+    let codes: Vec<u16> = results(&reports[0]).iter().map(|result| result.code).collect();
+    assert_eq!((reports.len(), codes), (1, vec![0, 9028]));
+    assert_eq!((gateway.units(), gateway.base.traces("trace").len()), (vec!["htop".to_owned()], 1));
+    assert_eq!(gateway.base.left_behind(), 0);
+}
+
+/// R351: a report that the ACS has not confirmed comes again after a crash and after a power cut, with its results.
+#[test]
+fn a_report_comes_until_it_is_confirmed() {
+    let mut gateway = SoftwareGateway::new();
+    let url = gateway.serves("/unit", &["name=htop", "version=1.0"]);
+    gateway.ask(&[install(&url)]);
+    for is_power_cut in [false, true, false] {
+        let mut session = gateway.base.acs.accept(SOON).expect("a session");
+        let inform = session.recv().expect("an Inform");
+        assert!(inform.sorted_events().contains(&"M ChangeDUState/k".to_owned()), "{}", inform.xml);
+        session.confirm_inform();
+        let report = session.recv().expect("a report");
+        assert_eq!(results(&report)[0].uuid, UUID);
+        gateway.base.agent.kill9();
+        gateway.base.acs.clear();
+        match is_power_cut {
+            true => gateway.base.agent.reboot(),
+            false => gateway.base.agent.restart(),
+        }
+    }
+    let (_, reports, mut session) = gateway.base.acs.next_session();
+    session.end_session();
+    assert_eq!((reports.len(), results(&reports[0])[0].code), (1, 0));
     assert_eq!(gateway.base.traces("trace").len(), 1);
     gateway.base.acs.expect_no_session(QUIET);
 }
