@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use super::date_time::DateTime;
 
 /// The white space of XML.
-pub(super) const WHITE_SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
+pub(in crate::model) const WHITE_SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
 
 /// A CWMP data type (TR-106 A7, Appendix I).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

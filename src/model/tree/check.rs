@@ -9,7 +9,7 @@ use crate::model::change::Change;
 use crate::model::facets::PatternCache;
 use crate::model::path::{Path, PathError, instance_number};
 use crate::model::schema::{Spec, TableSpec, table_path};
-use crate::model::value::{Type, Value, ValueError};
+use crate::model::value::{Type, Value, ValueError, WHITE_SPACE};
 
 /// The reason why a single parameter cannot be set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,7 +98,11 @@ impl Tree {
     /// one names an object or parameter that is present (R173).
     pub(in crate::model) fn check_reference(&self, spec: &Spec, text: &str) -> Result<(), ValueError> {
         let Some(reference) = spec.reference.as_ref().filter(|reference| reference.is_checked()) else { return Ok(()) };
-        let items: Vec<&str> = if spec.is_list() { text.split(',').map(str::trim).collect() } else { vec![text] };
+        let items: Vec<&str> = if spec.is_list() {
+            text.split(',').map(|text| text.trim_matches(WHITE_SPACE)).collect()
+        } else {
+            vec![text]
+        };
         // The empty text refers to no object; deleting a target leaves it behind.
         for item in items.into_iter().filter(|item| !item.is_empty()) {
             let target = self.absolute(item);

@@ -10,7 +10,7 @@ use crate::model::source::{
     Argument, Blank, Excerpt, Field, Form, Location, OptionForm, Pick, Place, Response, SetCall, Source, SourceId,
     Template, Write, is_object_name, provider, uci,
 };
-use crate::model::value::{Type, Value};
+use crate::model::value::{Type, Value, WHITE_SPACE};
 
 /// The way by which a parameter gets a value on the device.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -201,7 +201,7 @@ impl<'t> RefreshWalk<'t> {
             };
             Some(format!("{}{text}", known.begin))
         };
-        let paths = literal.split(',').filter(|path| !path.trim().is_empty());
+        let paths = literal.split(',').filter(|path| !path.trim_matches(WHITE_SPACE).is_empty());
         let keys: Option<Vec<String>> = paths.map(key).collect();
         keys.map(|keys| keys.join(" ")).ok_or_else(|| "not the path of an instance that the device knows".to_owned())
     }
