@@ -51,7 +51,7 @@ pub(super) fn describe(device: &mut Device, paths: &[String], json: bool, now: N
 }
 
 fn omitted_json(omitted: &Omitted) -> Json {
-    let mut json = object(["source", "text", "value", "milliseconds"].map(|name| (name, Json::Null)));
+    let mut json = object(["source", "text", "value", "writable", "milliseconds"].map(|name| (name, Json::Null)));
     json["name"] = omitted.path.as_str().into();
     json["error"] = omitted.notice().into();
     json
@@ -75,6 +75,7 @@ impl Entry<'_> {
             ("source", text(reading.map_or(self.computed(), |reading| reading.query.as_deref()))),
             ("text", text(self.shown_text())),
             ("value", self.value.into()),
+            ("writable", self.spec.writable.into()),
             ("milliseconds", reading.map_or(Json::Null, |reading| (reading.took.as_millis() as u64).into())),
             ("error", text(self.error())),
         ])
@@ -95,6 +96,9 @@ impl Entry<'_> {
                 let source =
                     reading.query.as_ref().map_or("not on this device".to_owned(), |query| query.clone() + &took);
                 line("  source  ", &source);
+                if self.spec.writable {
+                    line("  access  ", "readWrite");
+                }
                 self.shown_text().iter().for_each(|shown| line("  text    ", shown));
                 self.error().iter().for_each(|error| line("  error   ", error));
             }
