@@ -250,7 +250,7 @@ impl DeviceSources {
                 // The forwarder of OpenWrt asks the servers of the device, if it has none of its own.
                 let asked = match provider.as_str() {
                     "dns_forwarder" => "resolver",
-                    "port" => "link",
+                    "device_link" | "port" => "link",
                     other => other,
                 };
                 let rows = self.kernel.rows(asked, argument);

@@ -145,7 +145,7 @@ pub(super) fn events(provider: &str) -> Option<(u32, &'static [&'static str])> {
         "host" | "host_address" => (NEIGHBOURS | LINKS | ADDRESSES, &lease::FILES),
         "lease" => (ADDRESSES, &lease::FILES),
         // The field `upstream` follows from the routes.
-        "link" | "port" => (LINKS | ROUTES, &[]),
+        "device_link" | "link" | "port" => (LINKS | ROUTES, &[]),
         "resolver" => (0, &system::RESOLVERS),
         "route" | "route6" => (ROUTES | LINKS, &[]),
         "uplink" => (LINKS | ADDRESSES | ROUTES, &system::RESOLVERS),
@@ -173,7 +173,9 @@ mod tests {
         for provider in PROVIDERS {
             let argument = if provider.shape == Shape::OneOf { "/" } else { "" };
             #[cfg(feature = "source-uci")]
-            if crate::sources::openwrt::has(provider.name) || ["dns_forwarder", "port"].contains(&provider.name) {
+            if crate::sources::openwrt::has(provider.name)
+                || ["device_link", "dns_forwarder", "port"].contains(&provider.name)
+            {
                 continue;
             }
             let rows = kernel.rows(provider.name, argument);

@@ -3,7 +3,7 @@
 //! | file | providers |
 //! |---|---|
 //! | `openwrt/bridge.rs` | `bridge_port`; the sections of the rows of `port` |
-//! | `openwrt/device.rs` | `device` |
+//! | `openwrt/device.rs` | `device`; the sections of the rows of `device_link` |
 //! | `openwrt/dhcp.rs` | `dhcp_pool`, `static_lease` |
 //! | `openwrt/dhcp_option.rs` | `dhcp_option`, `pool_option` |
 //! | `openwrt/dhcp_server.rs` | `dhcp_server` |
@@ -135,6 +135,11 @@ pub(super) fn complete(provider: &str, mut rows: Vec<Row>, packages: &mut Config
         "address" => {
             if let Ok(package) = packages.package("network") {
                 network::add_interfaces(&mut rows, package);
+            }
+        }
+        "device_link" => {
+            if let Ok(package) = packages.package("network") {
+                device::add_links(&mut rows, package);
             }
         }
         "port" => {

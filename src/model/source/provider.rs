@@ -40,6 +40,7 @@ pub struct LinkState {
 /// is the name of its section.
 pub fn sections(provider: &str) -> Option<(&'static str, Identity)> {
     let (package, section_type, options): (_, &str, &[&str]) = match provider {
+        "device_link" => ("network", "device", &["name"]),
         "dhcp_option" => ("network", "cpe_option", &["interface", "kind", "tag"]),
         "dns_forwarder" => ("dhcp", "cpe_forwarder", &["address"]),
         "pool_option" => ("dhcp", "cpe_option", &["pool", "tag"]),
@@ -68,7 +69,7 @@ pub const COMMAND_FIELDS: &[&str] = &["reset", "renew"];
 pub fn written(provider: &str) -> Option<(&'static str, &'static [&'static str])> {
     Some(match provider {
         "bridge_port" => ("network", &["pvid"]),
-        "device" => ("network", &["ageing_time", "speed", "duplex"]),
+        "device" => ("network", DEVICE),
         "dhcp_server" => ("dhcp", &["enabled"]),
         "network" => ("network", &["layer"]),
         "radio" => ("wireless", &["dtim_period"]),
@@ -101,7 +102,8 @@ pub const PROVIDERS: &[Provider] = &[
     Provider { name: "clock", shape: Shape::One, fields: &["local_time", "zone", "synchronized", "status"] },
     Provider { name: COMMAND, shape: Shape::Rows, fields: COMMAND_FIELDS },
     Provider { name: "conntrack", shape: Shape::One, fields: &["tcp_timeout", "udp_timeout"] },
-    Provider { name: "device", shape: Shape::Rows, fields: &["ageing_time", "speed", "duplex"] },
+    Provider { name: "device", shape: Shape::Rows, fields: DEVICE },
+    Provider { name: "device_link", shape: Shape::Rows, fields: LINK },
     Provider { name: "devices", shape: Shape::One, fields: &["networks"] },
     Provider {
         name: "dhcp_option",
@@ -178,6 +180,21 @@ pub const PROVIDERS: &[Provider] = &[
     Provider { name: "zone", shape: Shape::Rows, fields: &["name", "networks", "network", "masq"] },
     Provider { name: "zone_network", shape: Shape::Rows, fields: &["network", "zone", "masq", "proto", "section"] },
     Provider { name: "zones", shape: Shape::One, fields: &["networks"] },
+];
+
+/// The settings of a link in a section `device` of OpenWrt.
+const DEVICE: &[&str] = &[
+    "ageing_time",
+    "speed",
+    "duplex",
+    "enabled",
+    "forward_delay",
+    "ifname",
+    "macaddr",
+    "priority",
+    "stp",
+    "type",
+    "vid",
 ];
 
 /// The fields of a route.

@@ -7,7 +7,7 @@ use crate::model::source::uci::Sections;
 use crate::model::source::uci::edit::{Action, Change};
 
 /// The type of the sections with the VLANs of a bridge.
-const VLAN: &str = "bridge-vlan";
+pub(super) const VLAN: &str = "bridge-vlan";
 
 /// Returns the ports in the VLANs of bridges. The key is `BRIDGE/PORT`. As netifd does, the VLAN of untagged frames is the last one
 /// with `*`, or else the first one in which the port is untagged.

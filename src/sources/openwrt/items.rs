@@ -11,6 +11,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use super::bridge::VLAN;
 use super::device::{self, is_link};
 use super::dhcp_option::{CLIENT, HOST_NAME, VENDOR_CLASS};
 use super::{OFF, dhcp_server};
@@ -52,7 +53,7 @@ type Found = Result<Option<Item>, String>;
 /// # Errors
 /// The name of a section, and the reason for which its values are no item.
 pub(in crate::sources) fn changes(package: &str, old: &str, new: &str) -> Result<Vec<Change>, (String, String)> {
-    let is_concerned = |text: &str| text.contains(OPTION) || text.contains(PORT);
+    let is_concerned = |text: &str| [OPTION, PORT, VLAN].iter().any(|section_type| text.contains(section_type));
     if package != "dhcp" && (package != "network" || !(is_concerned(old) || is_concerned(new))) {
         return Ok(Vec::new());
     }
@@ -60,7 +61,10 @@ pub(in crate::sources) fn changes(package: &str, old: &str, new: &str) -> Result
     let (old, new) = (sections(old), sections(new));
     let (before, after) = (items(package, &old), items(package, &new));
     let is_there = |all: &[(String, Found)], item: &Item| all.iter().any(|(_, found)| *found == Ok(Some(item.clone())));
-    let mut lists = if package == "dhcp" { dhcp_server::keep_off(&old, &new) } else { Vec::new() };
+    let mut lists = match package {
+        "dhcp" => dhcp_server::keep_off(&old, &new),
+        _ => without_bridge(&old, &new),
+    };
     for (_, found) in &before {
         if let Ok(Some(item)) = found
             && !is_there(&after, item)
@@ -72,13 +76,31 @@ pub(in crate::sources) fn changes(package: &str, old: &str, new: &str) -> Result
         match found {
             Ok(Some(item)) if !is_there(&before, item) => item.put(&new, &mut lists, true),
             // A section that another program has made wrong is no reason to refuse other changes.
-            Err(reason) if !before.iter().any(|(known, earlier)| known == section && earlier == found) => {
+            Err(reason)
+                if !before.iter().any(|(known, earlier)| known == section && earlier == found)
+                    && !lists.iter().any(|change| change.section == *section) =>
+            {
                 return Err((section.clone(), reason.clone()));
             }
             _ => {}
         }
     }
     Ok(lists)
+}
+
+/// Returns the changes by which the added ports and the VLANs of a bridge go along with its section.
+fn without_bridge(old: &[Row], new: &[Row]) -> Vec<Change> {
+    let has_lost = |row: &&Row| {
+        let bridge = match row.get(".type") {
+            Some(PORT) => row.get("bridge"),
+            Some(VLAN) => row.get("device"),
+            _ => None,
+        };
+        bridge.is_some_and(|name| device::section(new, name).is_none() && device::section(old, name).is_some())
+    };
+    let delete =
+        |row: &Row| Change { section: row.get(".name").unwrap_or_default().to_owned(), action: Action::Delete };
+    new.iter().filter(has_lost).map(delete).collect()
 }
 
 /// Returns the sections of the agent, by their names, with their items.

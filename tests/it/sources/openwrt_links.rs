@@ -173,3 +173,106 @@ fn an_interface_moves_to_another_link() {
     );
     scene.refuses(&address, "10.8.0.1 -x");
 }
+
+/// A VLAN on the WAN carries the connection: the way of most operators.
+#[test]
+fn a_vlan_is_added_and_carries_an_interface() {
+    let Some(mut scene) = Scene::new() else { return };
+    let wan = scene.named("Device.Ethernet.Link.", "wan");
+    assert_eq!(scene.agent.succeeds(&["add", "Device.Ethernet.VLANTermination."]), "1\n");
+    let section = "config device 'cpe_vlan1'";
+    scene.expect_lines(
+        &[],
+        &[section, "option name 'cpe_vlan1'", "option type '8021q'", "option vid '1'", "option enabled '0'"],
+    );
+    let vlan = |parameter: &str| format!("Device.Ethernet.VLANTermination.1.{parameter}");
+    for (parameter, value) in
+        [("Name", "cpe_vlan1"), ("Enable", "false"), ("Status", "NotPresent"), ("LowerLayers", ""), ("TPID", "33024")]
+    {
+        assert_eq!(scene.agent.value(&vlan(parameter)), value, "{parameter}");
+    }
+    let [enable, below, id, protocol] = ["Enable", "LowerLayers", "VLANID", "TPID"].map(vlan);
+    scene.sets(
+        &[
+            (&enable, "true"),
+            (&below, &wan),
+            (&id, "35"),
+            ("Device.IP.Interface.1.LowerLayers", vlan("").trim_end_matches('.')),
+        ],
+        &["option enabled '0'", "option vid '1'", "option device 'wan'", "option device 'wan'"],
+        &[
+            "option enabled '1'",
+            "option ifname 'wan'",
+            "option vid '35'",
+            "option device 'cpe_vlan1'",
+            "option device 'cpe_vlan1'",
+        ],
+    );
+    scene.sets(&[(&protocol, "34984")], &["option type '8021q'"], &["option type '8021ad'"]);
+    for (name, value) in [(&id, "0"), (&id, "4095"), (&protocol, "34525"), (&below, "wan"), (&id, "7; reboot")] {
+        scene.refuses(name, value);
+    }
+    scene.agent.succeeds(&["delete", &vlan("")]);
+    assert!(!scene.package().contains(section), "{}", scene.package());
+    // Its number is that of no other VLAN (R218).
+    assert_eq!(scene.agent.succeeds(&["add", "Device.Ethernet.VLANTermination."]), "2\n");
+    assert!(scene.package().contains("config device 'cpe_vlan2'\n\toption name 'cpe_vlan2'\n"));
+}
+
+/// A bridge goes with its ports and VLANs, and leaves those of the others.
+#[test]
+fn a_bridge_is_added_and_deleted() {
+    let Some(mut scene) = Scene::new() else { return };
+    let added = scene.agent.succeeds(&["add", "Device.Bridging.Bridge."]);
+    let bridge = format!("Device.Bridging.Bridge.{}.", added.trim());
+    let name = format!("cpe_br{}", added.trim());
+    let [section, option] = [format!("config device '{name}'"), format!("option name '{name}'")];
+    let lines = [&section, &option, "option type 'bridge'", "option bridge_empty '1'", "option enabled '0'"];
+    scene.expect_lines(&[], &lines);
+    let of = |parameter: &str| format!("{bridge}{parameter}");
+    for (parameter, value) in [("Name", &*name), ("Enable", "false"), ("Status", "Disabled"), ("AgingTime", "300")] {
+        assert_eq!(scene.agent.value(&of(parameter)), value, "{parameter}");
+    }
+    for table in ["Port.", "VLAN."] {
+        assert_eq!(scene.agent.succeeds(&["add", &of(table)]), "1\n");
+    }
+    let lan4 = scene.named("Device.Ethernet.Interface.", "lan4");
+    scene.text = scene.package();
+    let link = scene.named("Device.Ethernet.Link.", &name);
+    let [enable, aging, port, on, id] =
+        ["Enable", "AgingTime", "Port.1.LowerLayers", "Port.1.Enable", "VLAN.1.VLANID"].map(of);
+    let values = [(&*enable, "true"), (&*aging, "60"), (&*port, &*lan4), (&*on, "true"), (&*id, "9")];
+    scene.agent.succeeds(
+        &[&["set"][..], &values.map(|(name, value)| format!("{name}={value}")).each_ref().map(String::as_str)].concat(),
+    );
+    let text = scene.package();
+    let own = text.split_once(&section).expect("a section").1.split("\n\n").next().expect("its options");
+    for line in ["option enabled '1'", "option ageing_time '60'", "list ports 'lan4'"] {
+        assert!(own.contains(line), "{line}: {own}");
+    }
+    scene.text = text;
+    scene.sets(
+        &[("Device.IP.Interface.4.LowerLayers", &link)],
+        &["option device 'br-guest'"],
+        &[&format!("option device '{name}'")],
+    );
+    scene.agent.succeeds(&["delete", &bridge]);
+    let left = scene.package();
+    assert!(!left.contains("cpe_port") && !left.contains("cpe_bridge_vlan"), "{left}");
+    assert!(!left.contains(&section) && left.contains("config bridge-vlan\n"), "{left}");
+    // A bridge of the configuration, whose section another program has made.
+    let lan = scene.named("Device.Bridging.Bridge.", "br-guest");
+    scene.agent.succeeds(&["delete", &format!("{lan}.")]);
+    assert!(!scene.package().contains("config device 'guests'"), "{}", scene.package());
+}
+
+/// The switch of a port, which netifd obeys.
+#[test]
+fn a_port_is_switched_off() {
+    let Some(mut scene) = Scene::new() else { return };
+    let lan2 = scene.named("Device.Ethernet.Interface.", "lan2") + ".Enable";
+    assert_eq!(scene.agent.value(&lan2), "true");
+    let section = ["config device 'cpe_device_lan2'", "option name 'lan2'", "option enabled '0'"];
+    scene.sets(&[(&lan2, "false")], &[], &section);
+    scene.sets(&[(&lan2, "true")], &["option enabled '0'"], &["option enabled '1'"]);
+}

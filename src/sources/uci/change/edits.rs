@@ -10,6 +10,10 @@ use crate::model::source::{Answer, OptionForm, Place, Row, Write};
 use crate::sources::openwrt;
 use crate::sources::uci::store::{Cause, Failure, Locked};
 
+/// The type of the sections that make links, and their option with the name of the link.
+const DEVICE: &str = "device";
+const NAME: &str = "name";
+
 /// The changes of a package.
 #[derive(Default)]
 pub(super) struct Edits {
@@ -49,7 +53,8 @@ impl Edits {
                 read.push((identity, Answer::Rows(sections)));
             }
             let answer = read.iter().find(|(known, _)| *known == identity).map(|(_, answer)| answer);
-            let Some(row) = answer.and_then(|answer| answer.row(Some(section))) else {
+            let Some(row) = answer.and_then(|answer| answer.row(Some(section)).or_else(|| link(answer, section)))
+            else {
                 let text = format!("uci {package}: there is no section `{section}`");
                 missing.push(refusal(*at, FaultCode::InternalError, &text));
                 continue;
@@ -185,7 +190,12 @@ impl Edits {
     /// Adds a section, and notes its name.
     fn add(&mut self, locked: &Locked, section_type: &str, name: &str, options: &[(String, String)], write: usize) {
         let name = self.free_name(locked, name);
-        self.push(write, name.clone(), Action::Add(section_type.to_owned(), options.to_vec()));
+        let mut options = options.to_vec();
+        // netifd knows a link by this option, and the key of the row is the name of the section.
+        if section_type == DEVICE && !options.iter().any(|(option, _)| option == NAME) {
+            options.insert(0, (NAME.to_owned(), name.clone()));
+        }
+        self.push(write, name.clone(), Action::Add(section_type.to_owned(), options));
         self.added = Some(name);
     }
 
@@ -224,6 +234,12 @@ impl Edits {
         }
         renamed
     }
+}
+
+/// Returns the section of a bridge or VLAN, whose row has the name of the link as key.
+fn link<'a>(sections: &'a Answer, name: &str) -> Option<&'a Row> {
+    let Answer::Rows(rows) = sections else { return None };
+    rows.iter().find(|row| row.get(".type") == Some(DEVICE) && row.get(NAME) == Some(name))
 }
 
 fn broken(package: &str, reason: &str) -> Stop {
