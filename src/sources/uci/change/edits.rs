@@ -151,18 +151,28 @@ impl Edits {
                 // R168: two names of a section lead to the same option.
                 (Some(_), _) => return refuse("another value is given to the same setting"),
                 // Several fields of a provider may need the section.
-                (None, Action::Add(_, options)) if self.adds(&section) => options
-                    .into_iter()
-                    .for_each(|(option, text)| self.push(write, section.clone(), Action::Set(option, text))),
+                (None, Action::Add(section_type, options)) => match self.added_options(&section) {
+                    None => self.push(write, section, Action::Add(section_type, options)),
+                    // Two links whose names differ in other characters than letters and digits.
+                    Some(known) if known.first() != options.first() => {
+                        return refuse("another link of the request needs a section of the same name");
+                    }
+                    Some(_) => options
+                        .into_iter()
+                        .for_each(|(option, text)| self.push(write, section.clone(), Action::Set(option, text))),
+                },
                 (None, action) => self.push(write, section, action),
             }
         }
         None
     }
 
-    /// Returns true if a change creates this section.
-    fn adds(&self, section: &str) -> bool {
-        self.changes.iter().any(|change| change.section == section && matches!(change.action, Action::Add(..)))
+    /// Returns the options with which a change creates this section, of which the first one tells its link.
+    fn added_options(&self, section: &str) -> Option<&[(String, String)]> {
+        self.changes.iter().find_map(|change| match &change.action {
+            Action::Add(_, options) if change.section == section => Some(&options[..]),
+            _ => None,
+        })
     }
 
     fn push(&mut self, write: usize, section: String, action: Action) {
@@ -266,5 +276,25 @@ fn setting_of(action: &Action) -> Option<(&String, &[String])> {
         Action::Set(option, _) | Action::SetList(option, _) | Action::Unset(option) => Some((option, &[])),
         Action::SetItem(option, begins, _) => Some((option, begins)),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two links get no common section, which would be that of one of them alone.
+    #[test]
+    fn links_with_like_names_have_no_common_section() {
+        let mut edits = Edits::default();
+        let mut set = |write: usize, link: &str, option: &str| {
+            let options = [("name", link), (option, "10")].map(|(option, text)| (option.to_owned(), text.to_owned()));
+            let action = Action::Add("device".into(), options.into());
+            edits.push_all(write, "network", Ok(vec![Change { section: "cpe_device_lan_1".into(), action }]))
+        };
+        assert_eq!(set(0, "lan.1", "speed"), None);
+        assert_eq!(set(1, "lan.1", "duplex"), None);
+        assert_eq!(set(2, "lan_1", "speed").map(|refusal| refusal.write), Some(2));
+        assert_eq!(edits.writes, [0, 1, 1]);
     }
 }
