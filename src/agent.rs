@@ -318,6 +318,7 @@ impl Agent {
 
     /// Waits for wake-ups, at most until the next deadline.
     fn sleep(&mut self, now: Now) -> Vec<Wake> {
+        self.store_window();
         self.publish(now);
         self.write_metrics(now);
         let state = self.device.state();

@@ -268,14 +268,10 @@ impl Agent {
         }
         self.raise(Event::new(EventCode::ConnectionRequest));
         self.acs_asked = true;
-        // A session that starts now stores the window while it connects, which takes as long as the flash.
-        if !self.is_session_due(self.clock.now()) {
-            self.store_window();
-        }
     }
 
-    /// Stores the replay window before the Inform. R292: copies of the request may arrive after a crash, too, and must not be
-    /// accepted then.
+    /// Stores the replay window, before the Inform or the next sleep: a session that starts at once connects meanwhile, which takes
+    /// as long as the flash. R292: copies of the request may arrive after a crash, too, and must not be accepted then.
     pub(super) fn store_window(&mut self) {
         if std::mem::take(&mut self.listeners.has_new_window) {
             self.save();
