@@ -240,13 +240,15 @@ impl Notes<'_> {
     /// Returns the place of a section among those of its type, with the sections that the agent has deleted and without those that it
     /// has added: a section returns to its place after these.
     fn whole_place(&self, former: &[Former], at: usize) -> usize {
+        let section_type = &self.old[at].section_type;
+        let before = self.old[..at].iter().zip(&self.successors);
+        let before: Vec<(bool, String)> =
+            before.filter_map(|(old, new)| Some((old.section_type == *section_type, id(&self.new, (*new)?)))).collect();
         let is_added = |own: &str| former.iter().any(|known| known.is_added() && known.section == own);
-        let new_id = |at: usize| self.successors[at].map(|new| id(&self.new, new)).unwrap_or_default();
-        let added = (0..at).filter(|other| self.old[*other].section_type == self.old[at].section_type);
-        let added = added.filter(|other| is_added(&new_id(*other))).count();
+        let added = before.iter().filter(|(is_of_type, own)| *is_of_type && is_added(own)).count();
         let is_before = |known: &&Former| {
-            let is_of_type = deleted_section(known).is_some_and(|gone| gone.section_type == self.old[at].section_type);
-            is_of_type && (known.behind.is_empty() || (0..at).any(|other| new_id(other) == known.behind))
+            let is_of_type = deleted_section(known).is_some_and(|gone| gone.section_type == *section_type);
+            is_of_type && (known.behind.is_empty() || before.iter().any(|(_, own)| *own == known.behind))
         };
         let deleted = former.iter().filter(|known| known.is_deleted()).filter(is_before).count();
         place(&self.old, at) - added + deleted
