@@ -181,17 +181,11 @@ struct WatchThread {
     on_change: Box<dyn Fn(SourceEvent) + Send>,
 }
 
-/// A descriptor that is ready.
-enum Changed {
-    Network,
-    Files,
-    /// The event source at this place.
-    EventSource(usize),
-}
+/// The tokens of the descriptors. Those of the event sources are their indices.
+const NETWORK: usize = usize::MAX;
+const FILES: usize = NETWORK - 1;
 
 impl PollHandler for WatchThread {
-    type Event = Changed;
-
     fn on_turn(&mut self, now: Duration) {
         if self.paused_until <= now {
             self.paused_until = Duration::ZERO;
@@ -206,30 +200,25 @@ impl PollHandler for WatchThread {
         self.event_sources.iter().filter_map(|event_source| event_source.deadline()).chain(pause).min()
     }
 
-    fn register<'fd>(&'fd self, registry: &mut EventRegistry<'fd, Changed>) {
+    fn register<'fd>(&'fd self, registry: &mut EventRegistry<'fd>) {
         if self.paused_until.is_zero() {
-            self.netlink.iter().for_each(|fd| registry.register(fd.as_fd(), PollFlags::IN, Changed::Network));
-            self.files.iter().for_each(|fd| registry.register(fd.as_fd(), PollFlags::IN, Changed::Files));
+            self.netlink.iter().for_each(|fd| registry.register(fd.as_fd(), PollFlags::IN, NETWORK));
+            self.files.iter().for_each(|fd| registry.register(fd.as_fd(), PollFlags::IN, FILES));
             for (at, event_source) in self.event_sources.iter().enumerate() {
-                event_source
-                    .descriptor()
-                    .into_iter()
-                    .for_each(|(fd, flags)| registry.register(fd, flags, Changed::EventSource(at)));
+                event_source.descriptor().into_iter().for_each(|(fd, flags)| registry.register(fd, flags, at));
             }
         }
     }
 
-    fn on_event(&mut self, event: Changed, _flags: PollFlags, now: Duration) {
-        let event = match event {
-            Changed::Network => self.read_netlink().then_some(SourceEvent::Changed),
-            Changed::Files => self.read_files().then_some(SourceEvent::Changed),
+    fn on_event(&mut self, token: usize, _flags: PollFlags, now: Duration) {
+        let event = match token {
+            NETWORK => self.read_netlink().then_some(SourceEvent::Changed),
+            FILES => self.read_files().then_some(SourceEvent::Changed),
             // An answer that tells of nothing, such as that to a look-up, makes the next one wait no longer.
-            Changed::EventSource(at) => {
-                match self.event_sources.get_mut(at).and_then(|event_source| event_source.on_event(now)) {
-                    Some(event) => Some(event),
-                    None => return,
-                }
-            }
+            at => match self.event_sources.get_mut(at).and_then(|event_source| event_source.on_event(now)) {
+                Some(event) => Some(event),
+                None => return,
+            },
         };
         self.paused_until = now + PAUSE;
         event.into_iter().for_each(&self.on_change);

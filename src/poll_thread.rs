@@ -28,9 +28,6 @@ const STACK: usize = 128 << 10;
 
 /// The server that a [`PollThread`] runs. All instants are on the monotonic clock.
 pub(crate) trait PollHandler: Send + 'static {
-    /// The name of a descriptor, or of its connection.
-    type Event;
-
     /// Does the work that is due: work that other threads have handed over, and work whose deadline has come.
     fn on_turn(&mut self, now: Duration);
 
@@ -38,27 +35,27 @@ pub(crate) trait PollHandler: Send + 'static {
     fn deadline(&self) -> Option<Duration>;
 
     /// Registers the descriptors to wait for. Their events arrive in the order of registration.
-    fn register<'fd>(&'fd self, registry: &mut EventRegistry<'fd, Self::Event>);
+    fn register<'fd>(&'fd self, registry: &mut EventRegistry<'fd>);
 
-    /// Serves a descriptor that is ready. The flags may hold an error or a hang-up that was not asked for.
-    fn on_event(&mut self, event: Self::Event, flags: PollFlags, now: Duration);
+    /// Serves the descriptor of this token, which is ready. The flags may hold an error or a hang-up that was not asked for.
+    fn on_event(&mut self, token: usize, flags: PollFlags, now: Duration);
 
     /// Does the last work of the thread.
     fn on_stop(&mut self, _now: Duration) {}
 }
 
-/// The descriptors that a handler waits for in one turn, each with the event that names it.
-pub(crate) struct EventRegistry<'fd, E> {
+/// The descriptors that a handler waits for in one turn, each with the token by which the handler knows it.
+pub(crate) struct EventRegistry<'fd> {
     interests: Vec<Interest<'fd>>,
-    events: Vec<E>,
+    tokens: Vec<usize>,
 }
 
-impl<'fd, E> EventRegistry<'fd, E> {
-    /// Waits for `flags` on `fd` and reports them as `event`. With empty flags only errors and a hang-up are reported,
+impl<'fd> EventRegistry<'fd> {
+    /// Waits for `flags` on `fd` and reports them with `token`. With empty flags only errors and a hang-up are reported,
     /// because poll(2) cannot be told to leave those out.
-    pub(crate) fn register(&mut self, fd: BorrowedFd<'fd>, flags: PollFlags, event: E) {
+    pub(crate) fn register(&mut self, fd: BorrowedFd<'fd>, flags: PollFlags, token: usize) {
         self.interests.push((fd, flags));
-        self.events.push(event);
+        self.tokens.push(token);
     }
 }
 
@@ -90,11 +87,22 @@ impl PollThread {
     ) -> io::Result<PollThread> {
         let (waker, woken) = Waker::pair()?;
         // The handler is made after the waker, so that it can hand out copies of it.
-        let handler = make(&waker);
+        let handler = Box::new(make(&waker));
+        PollThread::spawn(name, stack, handler, waker, woken)
+    }
+
+    // The handler is boxed, so that the thread is compiled once and not for each type of handler.
+    fn spawn(
+        name: &str,
+        stack: usize,
+        mut handler: Box<dyn PollHandler>,
+        waker: Waker,
+        woken: UnixStream,
+    ) -> io::Result<PollThread> {
         let stop = Arc::new(AtomicBool::new(false));
         let work = {
             let stop = Arc::clone(&stop);
-            move || run(handler, &woken, &stop)
+            move || run(&mut *handler, &woken, &stop)
         };
         let thread = thread::spawn(name, stack, Box::new(work))?;
         Ok(PollThread { stop, waker, thread: Some(thread) })
@@ -138,17 +146,17 @@ impl Waker {
     }
 }
 
-fn run<H: PollHandler>(mut handler: H, woken: &UnixStream, stop: &AtomicBool) {
+fn run(handler: &mut dyn PollHandler, woken: &UnixStream, stop: &AtomicBool) {
     let clock = Clock::new();
     // The flag is checked once a turn, and the byte of the waker guarantees another turn.
     while !stop.load(Ordering::Acquire) {
         let now = clock.now().monotonic;
         handler.on_turn(now);
-        let ready = wait(&handler, woken, now);
+        let ready = wait(handler, woken, now);
         // The sleep may have been long, so that the events get the time after it.
         let now = clock.now().monotonic;
-        for (event, flags) in ready {
-            handler.on_event(event, flags, now);
+        for (token, flags) in ready {
+            handler.on_event(token, flags, now);
         }
     }
     handler.on_stop(clock.now().monotonic);
@@ -156,8 +164,8 @@ fn run<H: PollHandler>(mut handler: H, woken: &UnixStream, stop: &AtomicBool) {
 
 /// Sleeps until a descriptor is ready, the thread is woken or the deadline is reached. Returns the events in the order of
 /// their registration.
-fn wait<H: PollHandler>(handler: &H, mut woken: &UnixStream, now: Duration) -> Vec<(H::Event, PollFlags)> {
-    let mut registry = EventRegistry { interests: Vec::new(), events: Vec::new() };
+fn wait(handler: &dyn PollHandler, mut woken: &UnixStream, now: Duration) -> Vec<(usize, PollFlags)> {
+    let mut registry = EventRegistry { interests: Vec::new(), tokens: Vec::new() };
     handler.register(&mut registry);
     // The waker stands last, behind all events, so that the indices of the two lists agree.
     registry.interests.push((woken.as_fd(), PollFlags::IN));
@@ -170,7 +178,7 @@ fn wait<H: PollHandler>(handler: &H, mut woken: &UnixStream, now: Duration) -> V
         let mut bytes = [0; 64];
         while matches!(woken.read(&mut bytes), Ok(64)) {}
     }
-    registry.events.into_iter().zip(flags).filter(|(_, flags)| !flags.is_empty()).collect()
+    registry.tokens.into_iter().zip(flags).filter(|(_, flags)| !flags.is_empty()).collect()
 }
 
 /// Returns the next connection of a non-blocking listener, or `None` if no connection waits.
@@ -204,8 +212,6 @@ mod tests {
     }
 
     impl PollHandler for Recorder {
-        type Event = usize;
-
         fn on_turn(&mut self, _now: Duration) {
             self.handed_over.try_iter().for_each(|work| self.calls.send(work.into()).expect("the test listens"));
         }
@@ -214,16 +220,16 @@ mod tests {
             None
         }
 
-        fn register<'fd>(&'fd self, registry: &mut EventRegistry<'fd, usize>) {
+        fn register<'fd>(&'fd self, registry: &mut EventRegistry<'fd>) {
             for (at, stream) in self.streams.iter().enumerate() {
                 registry.register(stream.as_fd(), PollFlags::IN, at);
             }
         }
 
-        fn on_event(&mut self, event: usize, flags: PollFlags, _now: Duration) {
+        fn on_event(&mut self, token: usize, flags: PollFlags, _now: Duration) {
             assert!(flags.contains(PollFlags::IN));
-            self.streams[event].read_exact(&mut [0]).expect("a byte");
-            self.calls.send(format!("event {event}")).expect("the test listens");
+            self.streams[token].read_exact(&mut [0]).expect("a byte");
+            self.calls.send(format!("event {token}")).expect("the test listens");
         }
 
         fn on_stop(&mut self, _now: Duration) {
@@ -255,13 +261,12 @@ mod tests {
     fn a_full_waker_does_not_block() {
         struct Sleeper;
         impl PollHandler for Sleeper {
-            type Event = ();
             fn on_turn(&mut self, _now: Duration) {}
             fn deadline(&self) -> Option<Duration> {
                 None
             }
-            fn register<'fd>(&'fd self, _registry: &mut EventRegistry<'fd, ()>) {}
-            fn on_event(&mut self, _event: (), _flags: PollFlags, _now: Duration) {}
+            fn register<'fd>(&'fd self, _registry: &mut EventRegistry<'fd>) {}
+            fn on_event(&mut self, _token: usize, _flags: PollFlags, _now: Duration) {}
         }
         let thread = PollThread::start("test", |_| Sleeper).expect("a thread");
         (0..1_000_000).for_each(|_| thread.wake());

@@ -101,17 +101,10 @@ struct HttpThread<W> {
     logged_at: Option<Duration>,
 }
 
-/// A descriptor that is ready.
-enum HttpEvent {
-    /// The connection with this index.
-    Connection(usize),
-    /// A new connection waits.
-    Incoming,
-}
+/// The token of the listening socket. The tokens of the connections are their indices.
+const LISTENER: usize = usize::MAX;
 
 impl<W: Fn() + Send + 'static> PollHandler for HttpThread<W> {
-    type Event = HttpEvent;
-
     fn on_turn(&mut self, now: Duration) {
         // A pause that is over must not stay the earliest deadline, or the thread would never sleep again.
         self.paused_until = self.paused_until.filter(|until| *until > now);
@@ -128,20 +121,20 @@ impl<W: Fn() + Send + 'static> PollHandler for HttpThread<W> {
         deadlines.chain(self.paused_until).min()
     }
 
-    fn register<'fd>(&'fd self, registry: &mut EventRegistry<'fd, HttpEvent>) {
+    fn register<'fd>(&'fd self, registry: &mut EventRegistry<'fd>) {
         for (at, connection) in self.connections.iter().enumerate() {
-            registry.register(connection.fd(), connection.interest(), HttpEvent::Connection(at));
+            registry.register(connection.fd(), connection.interest(), at);
         }
-        // The listener is last: accepting may close other connections, which changes the indices of the events above.
+        // The listener is last: accepting may close other connections, which changes the tokens of the events above.
         if self.paused_until.is_none() {
-            registry.register(self.listener.as_fd(), PollFlags::IN, HttpEvent::Incoming);
+            registry.register(self.listener.as_fd(), PollFlags::IN, LISTENER);
         }
     }
 
-    fn on_event(&mut self, event: HttpEvent, _flags: PollFlags, now: Duration) {
-        match event {
-            HttpEvent::Connection(at) => self.step(at, now),
-            HttpEvent::Incoming => self.accept(now),
+    fn on_event(&mut self, token: usize, _flags: PollFlags, now: Duration) {
+        match token {
+            LISTENER => self.accept(now),
+            at => self.step(at, now),
         }
     }
 }

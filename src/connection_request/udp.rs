@@ -184,16 +184,13 @@ struct UdpThread<R> {
     lookup_at: Duration,
 }
 
-/// A descriptor that is ready.
-enum UdpReady {
-    Port(Port),
-    /// An address or a route of the device has changed.
-    AddressWatch,
-}
+/// The tokens of the descriptors.
+const PRIMARY: usize = 0;
+const SECONDARY: usize = 1;
+/// An address or a route of the device has changed.
+const ADDRESS_WATCH: usize = 2;
 
 impl<R: Fn(UdpEvent) + Send + 'static> PollHandler for UdpThread<R> {
-    type Event = UdpReady;
-
     fn on_turn(&mut self, now: Duration) {
         self.apply_updates(now);
         self.run_binding(now);
@@ -205,20 +202,21 @@ impl<R: Fn(UdpEvent) + Send + 'static> PollHandler for UdpThread<R> {
         Some(self.binding.deadline().map_or(self.lookup_at, |deadline| deadline.min(self.lookup_at)))
     }
 
-    fn register<'fd>(&'fd self, registry: &mut EventRegistry<'fd, UdpReady>) {
+    fn register<'fd>(&'fd self, registry: &mut EventRegistry<'fd>) {
         if let Some(watch) = &self.address_watch {
-            registry.register(watch.as_fd(), PollFlags::IN, UdpReady::AddressWatch);
+            registry.register(watch.as_fd(), PollFlags::IN, ADDRESS_WATCH);
         }
-        registry.register(self.primary.as_fd(), PollFlags::IN, UdpReady::Port(Port::Primary));
+        registry.register(self.primary.as_fd(), PollFlags::IN, PRIMARY);
         if let Some(secondary) = &self.secondary {
-            registry.register(secondary.as_fd(), PollFlags::IN, UdpReady::Port(Port::Secondary));
+            registry.register(secondary.as_fd(), PollFlags::IN, SECONDARY);
         }
     }
 
-    fn on_event(&mut self, event: UdpReady, _flags: PollFlags, now: Duration) {
-        match event {
-            UdpReady::Port(port) => self.receive(port, now),
-            UdpReady::AddressWatch => {
+    fn on_event(&mut self, token: usize, _flags: PollFlags, now: Duration) {
+        match token {
+            PRIMARY => self.receive(Port::Primary, now),
+            SECONDARY => self.receive(Port::Secondary, now),
+            _ => {
                 self.address_watch.iter().for_each(local_address::drain);
                 // Only the routing table says whether the change concerns the route to the server.
                 self.lookup_at = now;

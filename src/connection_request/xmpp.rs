@@ -156,8 +156,6 @@ struct XmppThread<R> {
 }
 
 impl<R: Fn(XmppEvent) + Send + 'static> PollHandler for XmppThread<R> {
-    type Event = ();
-
     fn on_turn(&mut self, now: Duration) {
         match &self.connection {
             Some(connection) if connection.keep_alive_at.is_some_and(|at| at <= now) => {
@@ -173,13 +171,13 @@ impl<R: Fn(XmppEvent) + Send + 'static> PollHandler for XmppThread<R> {
         self.connection.as_ref().map_or(Some(self.retry_at), |connection| connection.keep_alive_at)
     }
 
-    fn register<'fd>(&'fd self, registry: &mut EventRegistry<'fd, ()>) {
+    fn register<'fd>(&'fd self, registry: &mut EventRegistry<'fd>) {
         if let Some(connection) = &self.connection {
-            registry.register(connection.stream.tcp().as_fd(), PollFlags::IN, ());
+            registry.register(connection.stream.tcp().as_fd(), PollFlags::IN, 0);
         }
     }
 
-    fn on_event(&mut self, (): (), _flags: PollFlags, now: Duration) {
+    fn on_event(&mut self, _token: usize, _flags: PollFlags, now: Duration) {
         self.serve(|thread, connection| thread.exchange(connection, now));
     }
 

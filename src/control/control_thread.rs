@@ -50,17 +50,10 @@ pub(super) struct ControlThread<H> {
     paused_until: Duration,
 }
 
-/// A descriptor that is ready.
-pub(super) enum ControlEvent {
-    /// The connection with this index.
-    Connection(usize),
-    /// A new connection waits.
-    Incoming,
-}
+/// The token of the listener. The tokens of the connections are their indices.
+const LISTENER: usize = usize::MAX;
 
 impl<H: RequestHandler> PollHandler for ControlThread<H> {
-    type Event = ControlEvent;
-
     fn on_turn(&mut self, now: Duration) {
         self.deliver(now);
         self.expire(now);
@@ -76,20 +69,20 @@ impl<H: RequestHandler> PollHandler for ControlThread<H> {
         limits.chain(paused).min()
     }
 
-    fn register<'fd>(&'fd self, registry: &mut EventRegistry<'fd, ControlEvent>) {
+    fn register<'fd>(&'fd self, registry: &mut EventRegistry<'fd>) {
         for (at, connection) in self.connections.iter().enumerate() {
-            registry.register(connection.stream.as_fd(), connection.interest(), ControlEvent::Connection(at));
+            registry.register(connection.stream.as_fd(), connection.interest(), at);
         }
         // While there is no room, further clients wait in the queue of the kernel, where they cost nothing.
         if !self.is_crowded() && self.paused_until.is_zero() {
-            registry.register(self.listener.as_fd(), PollFlags::IN, ControlEvent::Incoming);
+            registry.register(self.listener.as_fd(), PollFlags::IN, LISTENER);
         }
     }
 
-    fn on_event(&mut self, event: ControlEvent, _flags: PollFlags, now: Duration) {
-        match event {
-            ControlEvent::Connection(at) => self.step(at, now),
-            ControlEvent::Incoming => self.accept(now),
+    fn on_event(&mut self, token: usize, _flags: PollFlags, now: Duration) {
+        match token {
+            LISTENER => self.accept(now),
+            at => self.step(at, now),
         }
     }
 
