@@ -180,14 +180,18 @@ impl Sources for DeviceSources {
     }
 
     fn prepare(&mut self, writes: &[Write], kept: Option<&[KeptFile]>) -> Result<Prepared, Vec<Refusal>> {
-        let refused = self.check_programs(writes);
-        if !refused.is_empty() {
-            return Err(refused);
-        }
+        let mut refused = self.check_programs(writes);
         #[cfg(feature = "source-uci")]
-        let mut prepared = self.packages.stage(writes, kept)?;
+        let mut prepared = self.packages.stage(writes, kept).unwrap_or_else(|more| {
+            refused.extend(more);
+            Prepared::default()
+        });
         #[cfg(not(feature = "source-uci"))]
         let mut prepared = Prepared::default();
+        if !refused.is_empty() {
+            self.discard();
+            return Err(refused);
+        }
         // The last step: nothing but the record can fail behind it.
         #[cfg(feature = "source-exec")]
         if let Some(key) = self.change_row(writes)? {
@@ -196,8 +200,14 @@ impl Sources for DeviceSources {
         Ok(prepared)
     }
 
+    fn check(&mut self, writes: &[Write]) -> Vec<Refusal> {
+        self.check_programs(writes)
+    }
+
     fn set(&mut self, writes: &[Write]) -> Vec<Refusal> {
-        self.set_directly(writes)
+        // What cannot be set back comes last: a refusal before it leaves nothing behind.
+        let refused = self.set_directly(writes, false);
+        if refused.is_empty() { self.set_directly(writes, true) } else { refused }
     }
 
     fn commit(&mut self) -> Result<(), String> {

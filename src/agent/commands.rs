@@ -268,6 +268,8 @@ fn set(device: &mut Device, request: &SetRequest, now: Now) -> Result<LocalChang
     let unfit = device.unready_tests(&changes).into_iter().chain(taken);
     refused.extend(unfit.map(|fault| format!("{}: {}", fault.name, fault.text)));
     if !refused.is_empty() {
+        let found = device.refusals(&changes);
+        refused.extend(found.into_iter().map(|fault| format!("{}: {}", fault.name, fault.text)));
         return Err(join_reasons(refused));
     }
     // The names only: a value may be a password.

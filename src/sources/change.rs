@@ -37,16 +37,22 @@ impl DeviceSources {
         refused
     }
 
-    /// Sets the texts of programs and files, group by group, up to the first refusal.
-    pub(super) fn set_directly(&mut self, writes: &[Write]) -> Vec<Refusal> {
+    /// Sets the texts of programs and files, group by group, up to the first refusal: those without a known text before, or the
+    /// others.
+    pub(super) fn set_directly(&mut self, writes: &[Write], is_unknown: bool) -> Vec<Refusal> {
+        let is_meant = |write: &Write| write.old.is_none() == is_unknown;
         #[cfg(feature = "source-exec")]
         for group in programs(writes, |_| true) {
+            // One run of a program decides on all of its values.
+            if group.iter().any(|at| writes[*at].old.is_none()) != is_unknown {
+                continue;
+            }
             let refused = self.run_program(writes, &group, SET);
             if !refused.is_empty() {
                 return refused;
             }
         }
-        for (write, Write { place, text, .. }) in writes.iter().enumerate() {
+        for (write, Write { place, text, .. }) in writes.iter().enumerate().filter(|(_, write)| is_meant(write)) {
             let Place::Ubus { object, method, args, value, limit } = place else { continue };
             let mut args = args.clone();
             args.push((value.clone(), Argument::Text(text.clone().unwrap_or_default())));
@@ -57,7 +63,7 @@ impl DeviceSources {
             }
         }
         #[cfg(feature = "source-file")]
-        for (write, Write { place, text, .. }) in writes.iter().enumerate() {
+        for (write, Write { place, text, .. }) in writes.iter().enumerate().filter(|(_, write)| is_meant(write)) {
             let Place::File { path, replaces } = place else { continue };
             if let Err(error) = super::file::write(path, text.as_deref().unwrap_or_default(), *replaces) {
                 return vec![Refusal { write, code: code_of(&error), text: format!("{path}: {error}") }];

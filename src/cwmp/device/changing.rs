@@ -12,6 +12,7 @@
 use super::confirmation::NewChange;
 use super::notification::{digest, is_watched};
 use super::recovery::set_all;
+use super::refusals::{fault, faults};
 use super::{Author, Confirmation, Device, DeviceState, JournalError, KeptFile, Sources, StagedFile, Unfinished};
 use crate::clock::Now;
 use crate::cwmp::fault::{Fault, FaultCode, ParameterFault};
@@ -23,17 +24,6 @@ use crate::model::source::uci::Identity;
 use crate::model::source::{Answers, OptionForm, Place, Write};
 use crate::model::tree::Planned;
 use crate::model::value::Value;
-
-/// The refusal of one text by the device.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// The index of the write.
-    pub write: usize,
-    /// The fault of the parameter.
-    pub code: FaultCode,
-    /// The reason.
-    pub text: String,
-}
 
 /// The parts of a change that are prepared: each needs a rename only.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,6 +59,15 @@ pub(super) struct DeviceChange {
     pub(super) rows: Vec<Change>,
     /// The work that the record names.
     pub(super) work: Unfinished,
+}
+
+/// The texts that the device must hold for values.
+pub(super) struct Plan {
+    pub(super) writes: Vec<Write>,
+    /// True if a value that the device has already waits for a reload.
+    awaits_reload: bool,
+    /// The values that the device cannot have.
+    pub(super) refused: Vec<ParameterFault>,
 }
 
 /// The result of a change.
@@ -116,7 +115,11 @@ impl Device {
             return Ok(Changed { notify: self.apply_kept(kept, author, now)?, is_owed });
         }
         self.with_drivers(|device, drivers| {
-            let (writes, awaits_reload) = device.plan(&bound, &answers)?;
+            let Plan { writes, awaits_reload, mut refused } = device.plan(&bound, &answers);
+            if !refused.is_empty() {
+                refused.extend(faults(&writes, drivers.check(&writes)));
+                return Err(Fault::of_parameters(refused));
+            }
             let is_owed = is_owed || awaits_reload;
             if writes.is_empty() {
                 // R170: a value that is there may still wait for its reload.
@@ -223,8 +226,7 @@ impl Device {
         self.apply_with(kept, Some(DeviceChange { bound: Vec::new(), rows: Vec::new(), work }), author, now)
     }
 
-    /// Returns the texts that the device must hold for these values, and true if a value that it has already waits for a reload.
-    fn plan(&self, bound: &[Change], answers: &Answers) -> Result<(Vec<Write>, bool), Fault> {
+    pub(super) fn plan(&self, bound: &[Change], answers: &Answers) -> Plan {
         let set = |change: &'_ Change| match change {
             Change::Set(name, value) => Some((name.clone(), value.clone())),
             _ => None,
@@ -263,7 +265,7 @@ impl Device {
                 Some(Planned::Failed(reason)) => refuse(FaultCode::InternalError, reason),
             }
         }
-        if refused.is_empty() { Ok((writes, is_owed)) } else { Err(Fault::of_parameters(refused)) }
+        Plan { writes, awaits_reload: is_owed, refused }
     }
 
     /// Sets the texts that no rename sets, after a record by which a start would set them back.
@@ -343,20 +345,6 @@ impl Device {
     }
 }
 
-/// Returns the fault for the texts that the device refuses.
-fn fault(writes: &[Write], refused: Vec<Refusal>) -> Fault {
-    // R216: a single parameter has no fault 9004.
-    if let Some(full) = refused.iter().find(|refusal| refusal.code == FaultCode::ResourcesExceeded) {
-        return Fault::because(full.code, full.text.clone());
-    }
-    let parameter = |refusal: Refusal| ParameterFault {
-        name: writes[refusal.write].name.clone(),
-        code: refusal.code,
-        text: refusal.text,
-    };
-    Fault::of_parameters(refused.into_iter().map(parameter).collect())
-}
-
 /// Gives the rows of a new section the key under which its driver has added it.
 fn name_new_rows(kept: &mut [Change], added: Option<&str>) {
     let Some(name) = added else { return };
@@ -378,18 +366,6 @@ pub(super) fn is_same_setting(one: &Place, other: &Place) -> bool {
             (a, b, c) == (x, y, z) && (!is_item || d == other)
         }
         _ => one == other,
-    }
-}
-
-/// Refuses all texts, for a driver that changes nothing.
-///
-/// # Errors
-/// A refusal for each text.
-pub(super) fn refuse_all(writes: &[Write]) -> Result<(), Vec<Refusal>> {
-    let refuse = |write| Refusal { write, code: FaultCode::InternalError, text: "the device cannot be changed".into() };
-    match writes.len() {
-        0 => Ok(()),
-        count => Err((0..count).map(refuse).collect()),
     }
 }
 

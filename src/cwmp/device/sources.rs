@@ -11,7 +11,7 @@ use std::time::Duration;
 mod link_states;
 mod stack;
 
-use super::changing;
+use super::refusals;
 use super::{Device, KeptFile, Prepared, Refusal, StagedFile, WayBack};
 use crate::clock::Now;
 use crate::cwmp::device::Author;
@@ -54,12 +54,17 @@ pub trait Sources {
     /// # Errors
     /// All refusals; then nothing is prepared.
     fn prepare(&mut self, writes: &[Write], _kept: Option<&[KeptFile]>) -> Result<Prepared, Vec<Refusal>> {
-        changing::refuse_all(writes).map(|()| Prepared::default())
+        refusals::refuse_all(writes).map(|()| Prepared::default())
+    }
+
+    /// Checks texts without any preparation. Returns the refusals.
+    fn check(&mut self, _writes: &[Write]) -> Vec<Refusal> {
+        Vec::new()
     }
 
     /// Sets the texts of programs and single files. Returns the refusals; some of the other texts may be set then.
     fn set(&mut self, writes: &[Write]) -> Vec<Refusal> {
-        changing::refuse_all(writes).err().unwrap_or_default()
+        refusals::refuse_all(writes).err().unwrap_or_default()
     }
 
     /// Puts the prepared files into their places.

@@ -45,7 +45,13 @@ fn set(request: Element<'_>, device: &mut Device, now: Now) -> Result<Changed, F
     let mut decided = Decided::default();
     let checked = decided.decide_all(request, device);
     device.end_trials(&mut created);
-    checked?;
+    if let Err(mut fault) = checked {
+        // R165: all parameters in error, also those that only the device refuses.
+        if !fault.parameters.is_empty() {
+            fault.parameters.extend(device.refusals(&decided.changes));
+        }
+        return Err(by_alias(fault, &decided.aliases));
+    }
     if device.make_rows(&created, now)? {
         // The values of the rows that are new.
         super::refresh(request, "ParameterList", Wanted::changes, device, now);
@@ -130,7 +136,7 @@ impl<'a> Decided<'a> {
         self.refused.extend(unfit_aliases(tree, &self.changes)?);
         match self.refused.is_empty() {
             true => Ok(()),
-            false => Err(by_alias(Fault::of_parameters(std::mem::take(&mut self.refused)), &self.aliases)), // R165
+            false => Err(Fault::of_parameters(std::mem::take(&mut self.refused))), // R165
         }
     }
 

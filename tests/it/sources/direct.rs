@@ -31,6 +31,8 @@ fn device(rule_of_fan: &str) -> Device {
     {
         device.write(name, text);
     }
+    // A code that can be set and not be read.
+    device.program("safe", "[ $1 != set ] || cat >> safe.log");
     device.write(
         "overlay.json",
         &format!(
@@ -40,12 +42,15 @@ fn device(rule_of_fan: &str) -> Device {
                   "Color": {{ "type": "string", "access": "readWrite", "source": "color" }} }},
                 "X_00D09E_Fan": {{ "source": {{ "exec": ["{fan}"], "can": ["get", "set"], "reload": "fan" }},
                   "Speed": {{ "type": "unsignedInt", "access": "readWrite", "source": "speed" }} }},
+                "X_00D09E_Safe": {{ "source": {{ "exec": ["{safe}"], "can": ["get", "set"] }},
+                  "Code": {{ "type": "string", "access": "readWrite", "source": "code" }} }},
                 "X_00D09E_Setting": {{ "type": "unsignedInt", "access": "readWrite",
                   "source": {{ "file": "{setting}", "set": "write" }} }},
                 "X_00D09E_Note": {{ "type": "string", "access": "readWrite",
                   "source": {{ "file": "{note}", "set": "replace" }} }} }},
               "reloads": {{ "fan": {{ "run": ["/bin/sh", "-c", "echo fan >> {log}"], "settle": 0, "when": "answer" }} }} }}"#,
             led = device.path("led"),
+            safe = device.path("safe"),
             fan = device.path("fan"),
             setting = device.path("setting"),
             note = device.path("note"),
@@ -99,6 +104,54 @@ fn programs_and_files_take_values() {
     assert_eq!(text(&device, "led.log"), "set mode a\\tb\\\\c\\nd\n", "a present value is not set");
     assert_eq!(text(&device, "fan.log"), "set speed 3\n");
     assert_eq!((text(&device, "setting"), text(&device, "note")), ("9\n".into(), "$(reboot)\n".into()));
+}
+
+/// R165: the parameters that only the device refuses are told with those that the data model refuses.
+#[test]
+fn all_refusals_are_told_at_once() {
+    let (acs, device) = (ManualAcs::start(AcsOptions::new()), device("true"));
+    let agent = agent(&device, &acs);
+    agent.succeeds(&["inform"]);
+    let (color, mode, speed) = (format!("{LED}Color"), format!("{LED}Mode"), format!("{FAN}Speed"));
+    let values = [
+        ("Device.X_00D09E_Nothing", "string", "a", "9005"),
+        (&*speed, "unsignedInt", "fast", "9007"),
+        (&*color, "string", "bright", "9007"),
+        ("Device.DeviceInfo.UpTime", "unsignedInt", "1", "9008"),
+    ];
+    acs.expect_session(&["2 PERIODIC"], |_, session| {
+        let all: Vec<(&str, &str, &str)> = values.iter().map(|(name, kind, value, _)| (*name, *kind, *value)).collect();
+        let refused =
+            session.refuses(&set_parameter_values(&[&all[..], &[(&mode, "string", "On")]].concat(), "k"), 9003);
+        let entries: Vec<&str> = refused.xml.split("<SetParameterValuesFault>").skip(1).collect();
+        assert_eq!(entries.len(), values.len(), "{}", refused.xml);
+        for (name, _, _, code) in values {
+            let is_it = |entry: &&&str| entry.contains(&format!("<ParameterName>{name}<"));
+            let entry = entries.iter().find(is_it).unwrap_or_else(|| panic!("{name}: {}", refused.xml));
+            assert!(entry.contains(&format!("<FaultCode>{code}<")), "{name}: {entry}");
+        }
+    });
+    let output = agent.command(&["set", "Device.X_00D09E_Nothing=a", &format!("{color}=bright")]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("no such parameter") && told.contains("too bright"), "{told}");
+    assert!(text(&device, "led.log").is_empty(), "nothing is set");
+}
+
+/// R164: what cannot be set back is set last, and so not at all if another value is refused.
+#[test]
+fn a_value_that_cannot_be_read_is_set_last() {
+    let (acs, device) = (ManualAcs::start(AcsOptions::new()), device("[ $v != 5 ] || exit 77"));
+    let agent = agent(&device, &acs);
+    let (code, speed) = ("Device.X_00D09E_Safe.Code", format!("{FAN}Speed"));
+    let note = "Device.X_00D09E_Note";
+    agent.succeeds(&["inform"]);
+    acs.expect_session(&["2 PERIODIC"], |_, session| {
+        let values = [(code, "string", "1234"), (note, "string", "b"), (&*speed, "unsignedInt", "5")];
+        session.refuses(&set_parameter_values(&values, "k"), 9003);
+        assert_eq!((text(&device, "safe.log"), text(&device, "note")), (String::new(), "a\n".to_owned()));
+        session.succeeds(&set_parameter_values(&values[..2], "k"));
+        assert_eq!((text(&device, "safe.log"), text(&device, "note")), ("code\t1234\n".into(), "b\n".to_owned()));
+    });
 }
 
 /// R164: what was set before a refusal is set back.

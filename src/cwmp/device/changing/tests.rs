@@ -3,6 +3,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::*;
+use crate::cwmp::device::Refusal;
 use crate::cwmp::testing::{MemoryJournal, NOW, device_with};
 use crate::model::reloads::Reload;
 use crate::model::source::{Answer, Query, Response, Row, Target};
