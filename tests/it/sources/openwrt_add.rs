@@ -463,6 +463,18 @@ fn read_and_delete(scene: &Scene, session: &mut AcsSession, table: &Table, numbe
     assert_eq!(scene.router.package(table.package), before, "{path}");
 }
 
+/// R220: a row that is no section cannot be deleted, such as a server of DNS that a lease has brought.
+#[test]
+fn a_row_of_the_device_alone_stays() {
+    let Some(scene) = Scene::new() else { return };
+    scene.session(|session| {
+        let server = "Device.DNS.Client.Server.1.";
+        assert_eq!(session.value(&format!("{server}DNSServer")), "192.0.2.53");
+        session.refuses(&delete_object(server, "k"), 9005);
+        assert_eq!(session.value(&format!("{server}DNSServer")), "192.0.2.53");
+    });
+}
+
 /// R213 to R221: an instance is added, set in one request, read back, and deleted, and the rest of the package stays.
 #[test]
 fn each_table_takes_an_instance_and_loses_it() {

@@ -55,8 +55,13 @@ impl Edits {
             let answer = read.iter().find(|(known, _)| *known == identity).map(|(_, answer)| answer);
             let Some(row) = answer.and_then(|answer| answer.row(Some(section)).or_else(|| link(answer, section)))
             else {
+                // R220: a row that the device has by itself, such as a route of the kernel, is no instance that can be deleted.
+                let code = match place {
+                    Place::OldSection { .. } => FaultCode::InvalidParameterName,
+                    _ => FaultCode::InternalError,
+                };
                 let text = format!("uci {package}: there is no section `{section}`");
-                missing.push(refusal(*at, FaultCode::InternalError, &text));
+                missing.push(refusal(*at, code, &text));
                 continue;
             };
             let name = row.get(".name").unwrap_or_default().to_owned();
