@@ -29,6 +29,28 @@ const PACKAGES: [&str; 6] = ["dhcp", "dropbear", "firewall", "network", "sqm", "
 
 const TABLES: &[Table] = &[
     Table {
+        path: "Ethernet.VLANTermination.",
+        package: "network",
+        number: "#",
+        added: "config device 'cpe_vlan#'\n\toption name 'cpe_vlan#'\n\toption type '8021q'\n\toption vid '1'\n\
+            \toption enabled '0'\n",
+        values: &[("VLANID", "35"), ("TPID", "34984"), ("Enable", "true")],
+        section: "config device 'cpe_vlan#'\n\toption name 'cpe_vlan#'\n\toption type '8021ad'\n\toption vid '35'\n\
+            \toption enabled '1'\n",
+        others: &[("LowerLayers", ""), ("Status", "NotPresent")],
+    },
+    Table {
+        path: "Bridging.Bridge.",
+        package: "network",
+        number: "#",
+        added: "config device 'cpe_br#'\n\toption name 'cpe_br#'\n\toption type 'bridge'\n\toption bridge_empty '1'\n\
+            \toption enabled '0'\n",
+        values: &[("AgingTime", "60"), ("STP.Enable", "true"), ("Enable", "true")],
+        section: "config device 'cpe_br#'\n\toption name 'cpe_br#'\n\toption type 'bridge'\n\toption bridge_empty '1'\n\
+            \toption enabled '1'\n\toption ageing_time '60'\n\toption stp '1'\n",
+        others: &[("Status", "Disabled"), ("STP.BridgePriority", "32767")],
+    },
+    Table {
         path: "NAT.PortMapping.",
         package: "firewall",
         number: "3",
