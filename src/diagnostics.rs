@@ -166,7 +166,9 @@ impl Order {
 pub(crate) fn run(order: &Order) -> Outcome {
     let mut results = Results::new();
     let state = measure(order, &mut results, &|_| {}).unwrap_or_else(|failure| {
-        log::warn!("{}: {}", failure.state, failure.reason);
+        if !order.is_stopped() {
+            log::warn!("{}: {}", failure.state, failure.reason);
+        }
         failure.state.to_owned()
     });
     Outcome { state, results }

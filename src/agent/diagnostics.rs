@@ -149,8 +149,9 @@ impl Agent {
     pub(super) fn stop_outdated_test(&self) {
         if let Some(job) = &self.tests.job
             && !self.device.tests().is_requested(&job.object, job.number)
+            && !job.stop.swap(true, Ordering::Relaxed)
         {
-            job.stop.store(true, Ordering::Relaxed);
+            log::info!("diagnostic test {}: it is stopped", job.object);
         }
     }
 

@@ -19,6 +19,10 @@ pub(super) fn describe(device: &mut Device, paths: &[String], json: bool, now: N
     let numbered = device.numbered(paths.to_vec(), now);
     let readings = device.explain(&Wanted::values(numbered), now);
     let (mut text, mut entries) = (String::new(), Vec::new());
+    for reading in readings.iter().filter(|reading| reading.is_table()) {
+        let entry = Entry { name: &reading.name, value: None, spec: None, reading: Some(reading) };
+        if json { entries.push(entry.json()) } else { entry.write(&mut text) }
+    }
     for path_text in paths {
         let error_text = |error| path_error_text(device, path_text, error);
         let mut is_omitted = false;
@@ -38,7 +42,7 @@ pub(super) fn describe(device: &mut Device, paths: &[String], json: bool, now: N
                 }
                 let reading = readings.iter().find(|reading| reading.name == parameter.name);
                 let (name, value) = (form.of(parameter.name), parameter.value().to_string());
-                let entry = Entry { name: &name, value: &value, spec: parameter.spec, reading };
+                let entry = Entry { name: &name, value: Some(&value), spec: Some(parameter.spec), reading };
                 if json { entries.push(entry.json()) } else { entry.write(&mut text) }
             })
         });
@@ -57,11 +61,12 @@ fn omitted_json(omitted: &Omitted) -> Json {
     json
 }
 
-/// A parameter with its value and the way of that value.
+/// A parameter with its value and the way of that value, or a table whose rows are unknown.
 struct Entry<'a> {
     name: &'a str,
-    value: &'a str,
-    spec: &'a Spec,
+    /// `None` of a table.
+    value: Option<&'a str>,
+    spec: Option<&'a Spec>,
     /// `None` if the value is the agent's own.
     reading: Option<&'a Reading>,
 }
@@ -74,8 +79,8 @@ impl Entry<'_> {
             ("name", self.name.into()),
             ("source", text(reading.map_or(self.computed(), |reading| reading.query.as_deref()))),
             ("text", text(self.shown_text())),
-            ("value", self.value.into()),
-            ("writable", self.spec.writable.into()),
+            ("value", text(self.value)),
+            ("writable", self.is_writable().into()),
             ("milliseconds", reading.map_or(Json::Null, |reading| (reading.took.as_millis() as u64).into())),
             ("error", text(self.error())),
         ])
@@ -88,7 +93,7 @@ impl Entry<'_> {
             let _ = write!(text, "{label}").and_then(|()| write!(OneLine(text), "{content}"));
             text.push('\n');
         };
-        line(&format!("{}=", self.name), self.value);
+        line(self.name, &self.value.map(|value| format!("={value}")).unwrap_or_default());
         match self.reading {
             None => line("  source  ", self.computed().unwrap_or("kept by the agent")),
             Some(reading) => {
@@ -96,7 +101,7 @@ impl Entry<'_> {
                 let source =
                     reading.query.as_ref().map_or("not on this device".to_owned(), |query| query.clone() + &took);
                 line("  source  ", &source);
-                if self.spec.writable {
+                if self.is_writable() {
                     line("  access  ", "readWrite");
                 }
                 self.shown_text().iter().for_each(|shown| line("  text    ", shown));
@@ -105,14 +110,18 @@ impl Entry<'_> {
         }
     }
 
+    fn is_writable(&self) -> bool {
+        self.spec.is_some_and(|spec| spec.writable)
+    }
+
     /// Returns the way of a value that the agent does not keep.
     fn computed(&self) -> Option<&'static str> {
-        self.spec.is_count().then_some("number of instances")
+        self.spec?.is_count().then_some("number of instances")
     }
 
     /// Returns the text of the device, unless the parameter is hidden.
     fn shown_text(&self) -> Option<&str> {
-        self.reading.filter(|_| !self.spec.hidden)?.text.as_deref()
+        self.reading.filter(|_| self.spec.is_some_and(|spec| !spec.hidden))?.text.as_deref()
     }
 
     fn error(&self) -> Option<&str> {
@@ -129,16 +138,17 @@ pub fn check_device(loaded: Loaded, json: bool) -> (String, bool) {
     let failed: Vec<&Reading> = readings.iter().filter(|reading| reading.value.is_err()).collect();
     let (mut text, mut entries) = (String::new(), Vec::new());
     for reading in &failed {
-        // The parameter is there: the reading is one of its tree.
-        let Ok(parameter) = device.tree().parameter(&reading.name) else { continue };
-        let value = parameter.value().to_string();
-        let entry = Entry { name: &reading.name, value: &value, spec: parameter.spec, reading: Some(reading) };
+        // A table is no parameter.
+        let parameter = device.tree().parameter(&reading.name).ok();
+        let value = parameter.as_ref().map(|parameter| parameter.value().to_string());
+        let spec = parameter.map(|parameter| parameter.spec);
+        let entry = Entry { name: &reading.name, value: value.as_deref(), spec, reading: Some(reading) };
         if json { entries.push(entry.json()) } else { entry.write(&mut text) }
     }
     if json {
         return (format!("{}\n", Json::Array(entries)), failed.is_empty());
     }
-    let read = readings.len();
+    let read = readings.iter().filter(|reading| !reading.is_table()).count();
     let _ = writeln!(text, "{read} values were read from the device; {} failed or do not fit", failed.len());
     (text, failed.is_empty())
 }

@@ -17,6 +17,9 @@ use super::raw::{Number, Raw};
 use crate::json::escape;
 use crate::suggest::hint;
 
+/// The reason against a command that is run without a search by PATH.
+pub(super) const NO_PROGRAM: &str = "a list is needed that begins with the absolute path of a program";
+
 /// The actions of a device with their placeholders, such as `{file}` and `{commandKey}`, not yet substituted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Actions {

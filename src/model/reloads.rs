@@ -4,6 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::actions::NO_PROGRAM;
 use super::raw::{Number, Raw};
 use super::source::blob::Value;
 use super::source::{Answer, Argument, path};
@@ -164,9 +165,7 @@ fn read_one(name: &str, raw: &Raw<'_>, at: &str, mistakes: &mut Vec<Mistake>) ->
         return Err((at.to_owned(), format!("an object is needed, not {}", raw.json_type())));
     };
     let call = match (object.get("run"), object.get("ubus")) {
-        (Some(run), None) => read_run(&run).ok_or_else(|| {
-            (format!("{at}/run"), "a list is needed that begins with the absolute path of a program".to_owned())
-        })?,
+        (Some(run), None) => read_run(&run).ok_or_else(|| (format!("{at}/run"), NO_PROGRAM.to_owned()))?,
         (None, Some(ubus)) => read_ubus(&ubus).ok_or_else(|| {
             (format!("{at}/ubus"), "a list of an object, a method and an object with arguments is needed".to_owned())
         })?,

@@ -193,12 +193,15 @@ impl Spec {
         }
     }
 
-    /// Returns the reason of a wrong value for a local user: with the allowed values, where the model lists them.
+    /// Returns the reason of a wrong value for a local user: with the allowed values or the pattern of the model.
     pub fn explain(&self, reason: &ValueError, text: &str) -> String {
         match (&self.facets, reason) {
             (Some(facets), ValueError::NotInEnumeration) => {
                 let allowed: Vec<&str> = facets.enumeration.iter().map(|allowed| &**allowed).collect();
                 format!("`{text}` is {reason}{}", hint(text, &allowed, "values", ""))
+            }
+            (Some(facets), ValueError::Pattern) => {
+                format!("{reason}: `{}`", facets.pattern.as_deref().unwrap_or_default())
             }
             _ => reason.to_string(),
         }

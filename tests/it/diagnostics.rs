@@ -185,6 +185,17 @@ fn a_program_that_fails_hangs_or_tells_its_error(model: &'static Model) {
         });
         assert!(began.elapsed() < Duration::from_secs(20), "timeLimit");
     }
+    // R314: a test that another input ends is no failure.
+    let position = gateway.agent.log_position();
+    in_session(&mut gateway, |session| {
+        set(session, object, &[("Host", "hang"), ("DiagnosticsState", "Requested")]);
+    });
+    gateway.agent.wait_for_log_after(position, "it begins", SOON);
+    let position = gateway.agent.log_position();
+    gateway.agent.succeeds(&["set", &format!("{object}Host=tell"), &format!("{object}DiagnosticsState=Requested")]);
+    gateway.agent.wait_for_log_after(position, "Error_Internal", SOON);
+    let log = gateway.agent.log_after(position);
+    assert!(log.contains("it is stopped") && !log.contains("the program of the test"), "{log}");
 }
 both_models!(a_program_that_fails_hangs_or_tells_its_error);
 

@@ -255,6 +255,46 @@ fn the_operator_sees_where_values_come_from() {
     assert_eq!(list.as_array().map(Vec::len), Some(1));
 }
 
+/// A table without rows has no parameter that tells of its source.
+#[test]
+fn a_table_whose_rows_cannot_be_read_is_named() {
+    const FAN: &str = "Device.X_00D09E_Fan.";
+    let (acs, device) = (ManualAcs::start(AcsOptions::new()), Device::new());
+    let program = |list: &str| {
+        device.program("fan", &format!("case $1 in list) {list};; *) printf 'a\\tspeed\\t5\\n';; esac"));
+    };
+    device.write(
+        "overlay.json",
+        &format!(
+            r#"{{ "Device": {{ "X_00D09E_Fan": {{ "source": {{ "exec": ["{}"] }},
+                "{{i}}": {{ "Speed": {{ "type": "unsignedInt", "source": "speed" }} }} }} }} }}"#,
+            device.path("fan")
+        ),
+    );
+    let builder = TR_181.gateway_at(&acs.url()).data_model(device.path("overlay.json"));
+    let source = format!("  source  exec {} list (", device.path("fan"));
+    const REASON: &str = "  error   exit status 3: no bus\n";
+    program("echo no bus >&2; exit 3");
+    let output = builder.clone().args(&["--device"]).run_to_end("check");
+    let text = String::from_utf8(output.stdout).expect("text");
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains(&format!("{FAN}\n{source}")) && text.contains(REASON), "{text}");
+    assert!(text.ends_with("0 values were read from the device; 1 failed or do not fit\n"), "{text}");
+    let output = builder.clone().args(&["--device", "--json"]).run_to_end("check");
+    let list: Json = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&list[0]["name"], &list[0]["value"]), (&FAN.into(), &Json::Null));
+
+    // The last rows stay: their values name the question that fails, too.
+    program("echo a");
+    let agent = builder.start();
+    agent.wait_for_control();
+    assert_eq!(agent.value(&format!("{FAN}1.Speed")), "5");
+    program("echo no bus >&2; exit 3");
+    let text = agent.succeeds(&["source", FAN]);
+    assert!(text.starts_with(&format!("{FAN}\n{source}")), "{text}");
+    assert!(text.contains(&format!("{FAN}1.Speed=5\n{source}")) && text.ends_with(REASON), "{text}");
+}
+
 /// A source may answer fault 9002 instead of the last values, and its answer may serve later requests.
 #[test]
 fn a_source_says_how_long_an_answer_serves_and_if_its_failure_counts() {

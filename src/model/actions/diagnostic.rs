@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{CommandLine, ReadError, command_line, members, note, seconds};
+use super::{CommandLine, NO_PROGRAM, ReadError, command_line, members, note, seconds};
 use crate::json::escape;
 use crate::model::raw::Raw;
 use crate::suggest::hint;
@@ -33,7 +33,13 @@ pub(super) fn test_actions(raw: &Raw<'_>, at: &str, mistakes: &mut Vec<ReadError
         for (name, value) in members(&value, &at, mistakes) {
             let at = format!("{at}/{}", escape(name));
             match name {
-                "run" => action.run = command_line(&value, &at, &[], mistakes).unwrap_or_default(),
+                "run" => {
+                    action.run = command_line(&value, &at, &[], mistakes).unwrap_or_default();
+                    // It runs as the program of a source, which nobody looks for by PATH.
+                    if action.run.first().is_some_and(|program| !program.starts_with('/')) {
+                        mistakes.push((at, NO_PROGRAM.into()));
+                    }
+                }
                 "scan" => match value {
                     Raw::Text(name) if !name.is_empty() => action.scan = Some((*name).to_owned()),
                     _ => mistakes.push((at, "the name of an object on the bus of OpenWrt is needed".into())),

@@ -228,7 +228,7 @@ impl<'a> SchemaBuilder<'a> {
                     // With a form or a scale behind it, the value is not yet the literal.
                     if raw.get("as").is_none() && raw.get("scale").is_none() && raw.get("path").is_none() {
                         spec.parse_with(value, self.patterns)
-                            .map_err(|reason| self.error(raw.file, &at, reason.to_string()))?;
+                            .map_err(|reason| self.error(raw.file, &at, spec.explain(&reason, value)))?;
                     }
                     map.push((text.into(), value.into()));
                 }

@@ -2,6 +2,7 @@
 
 use super::ubus::UBUS_MEMBERS;
 use super::{Built, Mistake, SchemaBuilder, pointer};
+use crate::model::actions::NO_PROGRAM;
 use crate::model::raw::{Object, Raw};
 use crate::model::source::provider::{PROVIDERS, Shape};
 use crate::model::source::{
@@ -113,7 +114,7 @@ impl<'a> SchemaBuilder<'a> {
         let command = self.texts(raw, "exec")?;
         match command.first() {
             Some(program) if program.starts_with('/') => Ok(command),
-            _ => Err(self.error(raw.file, "/exec", "a list is needed that begins with the absolute path of a program")),
+            _ => Err(self.error(raw.file, "/exec", NO_PROGRAM)),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Reads single members of a node, and rejects those that the node cannot have.
 
-use super::{Built, SchemaBuilder, parameter::PARAMETER_MEMBERS, pointer};
+use super::{Built, SchemaBuilder, field::FIELD_MEMBERS, parameter::PARAMETER_MEMBERS, pointer};
 use crate::model::raw::{Number, Object, Raw, is_node};
 use crate::suggest::hint;
 
@@ -16,12 +16,15 @@ impl SchemaBuilder<'_> {
         for (name, _) in raw.members().filter(|(name, _)| !is_node(name) && !known.contains(name)) {
             // An overlay that means a parameter of an earlier file, but names another node, declares an object: the
             // message names the two likely causes.
-            let reason = match known == OBJECT_MEMBERS && PARAMETER_MEMBERS.contains(&name) {
-                true => format!(
+            let reason = if known == OBJECT_MEMBERS && PARAMETER_MEMBERS.contains(&name) {
+                format!(
                     "this node has no `type`, so it is an object, which takes no `{name}`; is its name misspelt, \
                      or does the file that declares it come later?"
-                ),
-                false => format!("an unknown member{}", hint(name, known, "members", "")),
+                )
+            } else if known.contains(&"also") && FIELD_MEMBERS.contains(&name) {
+                "only the source of a parameter has it; is the `type` of this node missing?".to_owned()
+            } else {
+                format!("an unknown member{}", hint(name, known, "members", ""))
             };
             self.reject(raw.file, &pointer(name), &reason);
         }

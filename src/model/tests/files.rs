@@ -284,6 +284,9 @@ fn a_file_that_is_no_model_is_refused() {
     assert_eq!(refused(r#"{ "Device": {}, "InternetGatewayDevice": {} }"#).0, "/InternetGatewayDevice");
     assert_eq!(refused(r#"{ "Device": {}, "Other": {} }"#).0, "/Other");
     assert_eq!(refused(r#"{ "Device": {}, "actions": { "explode": ["x"] } }"#).0, "/actions/explode");
+    let test = refused(r#"{ "Device": {}, "actions": { "diagnostics": { "Device.X.": { "run": ["test"] } } } }"#);
+    assert_eq!(test.0, "/actions/diagnostics/Device.X./run");
+    assert!(test.1.ends_with("the absolute path of a program"), "no search by PATH: {}", test.1);
     assert_eq!(refused(r#"{ "Device": {}, "actions": { "reboot": "reboot" } }"#).0, "/actions/reboot");
     let twice = refused(r#"{ "Device": { "A": { "type": "string", "B": {}, "type": "int" } } }"#);
     assert_eq!(twice, ("/Device/A/type".into(), "given twice".into()));

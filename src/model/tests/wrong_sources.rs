@@ -72,6 +72,17 @@ fn a_wrong_source_of_a_parameter_names_the_place_and_the_reason() {
         ),
         (text(r#""source": { "field": "x", "as": "hexx" }"#), "/Device/O/A/source/as", "one of boolean, !boolean"),
         (
+            text(r#""enum": ["Up", "Down"], "source": { "field": "x", "map": { "1": "up" } }"#),
+            "/Device/O/A/source/map/1",
+            "`up` is not one of the values allowed; did you mean `Up`?",
+        ),
+        // A parameter without its type counts as an object.
+        (
+            under_source(r#"{ "source": { "file": "/x", "word": 2 } }"#),
+            "/Device/O/A/source/word",
+            "only the source of a parameter has it; is the `type` of this node missing?",
+        ),
+        (
             text(r#""source": { "field": "x", "scale": [1, 0] }"#),
             "/Device/O/A/source/scale",
             "two positive whole numbers",

@@ -56,10 +56,10 @@ pub struct Plan {
     pub fault: Option<String>,
 }
 
-/// The value of one parameter in the answer of its source.
+/// The value of one parameter in the answer of its source, or a table whose rows the source fails to give.
 #[derive(Clone, Debug)]
 pub struct Reading {
-    /// The full name of the parameter.
+    /// The full name of the parameter, or of the table with its dot.
     pub name: String,
     /// The place in the tree.
     pub place: ParameterPlace,
@@ -72,6 +72,13 @@ pub struct Reading {
     pub value: Result<Value, String>,
     /// The time that the source took.
     pub took: Duration,
+}
+
+impl Reading {
+    /// Returns true for a table.
+    pub fn is_table(&self) -> bool {
+        self.name.ends_with('.')
+    }
 }
 
 /// The findings that the steps of one refresh hand on.
@@ -322,6 +329,10 @@ impl<'t> RefreshWalk<'t> {
         let binding = self.bindings.table(id);
         if binding.is_some_and(|binding| self.settle(binding, spec, scope) == Rows::Open) {
             return;
+        }
+        if self.mode == Mode::Explain && self.readings.is_some() && self.wants(&self.name) {
+            let own = binding.filter(|binding| binding.follows.is_none());
+            own.into_iter().for_each(|binding| self.note_failed_rows(id, binding.source));
         }
         let is_asking = self.readings.is_none() && std::ptr::eq(scope, &self.tree.root);
         for instance in &table.instances {

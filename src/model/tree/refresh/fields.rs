@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::{Missing, Mode, ParameterPlace, Reading, RefreshWalk, RowNames, Scope};
+use super::{Answered, Missing, Mode, ParameterPlace, Reading, RefreshWalk, RowNames, Scope};
 use crate::model::facets::PatternCache;
 use crate::model::schema::{NodeId, Spec};
 use crate::model::source::{Excerpt, Field, MAX_FIELDS, Query, Response, RowPath, SourceId};
@@ -77,7 +77,7 @@ impl<'t> RefreshWalk<'t> {
         let is_explained = self.mode == Mode::Explain || value.is_err();
         if is_explained || value.as_ref().ok() != held {
             // The first request has thousands of values, of which nobody asks how they came about.
-            let answered = if is_explained { self.answer(field.source).ok() } else { None };
+            let answered = if is_explained { self.answered(field.source).next() } else { None };
             let query = answered.map(|(query, _)| query.target.to_string());
             let took = answered.map_or(Duration::ZERO, |(_, response)| response.took);
             let text = text.filter(|_| is_explained);
@@ -143,12 +143,27 @@ impl<'t> RefreshWalk<'t> {
 
     /// Returns the question of a source that has failed, and the reason: that for its fields, or that for its rows.
     fn failed_answer(&mut self, id: SourceId) -> Option<(&'t Query, &'t String)> {
+        self.answered(id).find_map(|(query, response)| Some((query, response.answer.as_ref().err()?)))
+    }
+
+    /// Returns the answers of a source: that with its fields, and that with its rows.
+    fn answered(&mut self, id: SourceId) -> impl Iterator<Item = Answered<'t>> + use<'t> {
         // The rows of a program are asked for in a table alone.
         let rows = self.rows_program(id).and_then(|query| self.answers.get(&query));
-        [self.answer(id).ok(), rows].into_iter().flatten().find_map(|answered| match answered {
-            (query, Response { answer: Err(reason), .. }) => Some((query, reason)),
-            _ => None,
-        })
+        [self.answer(id).ok(), rows].into_iter().flatten()
+    }
+
+    /// Notes a source that does not give the rows of the table at `self.name`: no parameter may be there to tell of it.
+    pub(super) fn note_failed_rows(&mut self, table: NodeId, id: SourceId) {
+        let failed = self
+            .answered(id)
+            .find_map(|(query, Response { answer, took })| Some((query, answer.as_ref().err()?, took)));
+        if let Some((query, reason, took)) = failed {
+            let place = ParameterPlace { node: table, steps: self.steps.clone() };
+            let (query, value) = (Some(query.target.to_string()), Err(reason.clone()));
+            let reading = Reading { name: self.name.clone(), place, query, text: None, value, took: *took };
+            self.readings.get_or_insert_default().push(reading);
+        }
     }
 
     /// Returns the value for a text of the device; `None` stands for a field that it does not have.
