@@ -8,7 +8,7 @@ use super::{Located, Parameter, Table, Tree};
 use crate::model::change::Change;
 use crate::model::facets::PatternCache;
 use crate::model::path::{Path, PathError, instance_number};
-use crate::model::schema::{Spec, TableSpec, table_path};
+use crate::model::schema::{Reference, Spec, TableSpec, table_path};
 use crate::model::value::{Type, Value, ValueError, WHITE_SPACE};
 
 /// The reason why a single parameter cannot be set.
@@ -161,9 +161,9 @@ impl Tree {
     pub fn cleared_references(&self, instance: &str) -> Result<Vec<Change>, PathError> {
         let mut changes = Vec::new();
         self.visit_references(&mut |parameter| {
-            let is_strong = parameter.spec.reference.as_ref().is_some_and(|reference| reference.strong);
+            let may_lead = |reference: &Reference| reference.strong && may_lead_to(reference, instance);
             // A reference in the instance itself is deleted with it, and could not be set afterwards.
-            if !is_strong || parameter.name.starts_with(instance) {
+            if !parameter.spec.reference.as_deref().is_some_and(may_lead) || parameter.name.starts_with(instance) {
                 return;
             }
             let change = self.without_reference(parameter, instance);
@@ -236,6 +236,15 @@ impl Tree {
 fn parent(path: &str) -> &str {
     let inside = path.trim_end_matches('.');
     &inside[..inside.rfind('.').map_or(0, |dot| dot + 1)]
+}
+
+/// Returns false if none of the targets of a reference is the table of an instance, or lies in it.
+fn may_lead_to(reference: &Reference, instance: &str) -> bool {
+    let leads = |target: &str| {
+        let segments = table_path(target).split('.').zip(instance.trim_end_matches('.').split('.'));
+        segments.into_iter().all(|(expected, segment)| expected == "{i}" || expected == segment)
+    };
+    reference.targets.as_ref().is_none_or(|targets| targets.iter().any(|target| leads(target)))
 }
 
 /// Returns true if `path` names an instance of `table`, in which `{i}` stands for any number.
