@@ -289,6 +289,13 @@ impl Scope {
 }
 
 impl Table {
+    /// Returns true if attributes were set in an instance.
+    fn has_attributes(&self) -> bool {
+        self.instances.iter().any(|instance| {
+            !instance.scope.attributes.is_empty() || instance.scope.tables.iter().any(Table::has_attributes)
+        })
+    }
+
     // Tables have few instances and are searched more often than changed: a sorted vector is smaller than a map.
     fn position(&self, number: u32) -> Option<usize> {
         self.instances.binary_search_by_key(&number, |instance| instance.number).ok()

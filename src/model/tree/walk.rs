@@ -32,6 +32,10 @@ impl ParameterWalk<'_, '_> {
                 let is_read = node.contains.has(Contains::SOURCE) || self.schema.counted_table(id).is_some();
                 is_read && (!scope.attributes.is_empty() || node.contains.has(Contains::NOTIFIES))
             }
+            // Most tables have many instances, and no parameter with attributes.
+            (Some(Contains::SOURCE), NodeKind::Table(table)) if !node.contains.has(Contains::NOTIFIES) => {
+                node.contains.has(Contains::SOURCE) && scope.tables[table.index as usize].has_attributes()
+            }
             (Some(flags), _) => node.contains.has(flags),
         };
         if !is_meant || node.is_omitted || self.end.is_err() {
