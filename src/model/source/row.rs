@@ -2,8 +2,9 @@
 
 use crate::model::value::decimal;
 
-/// The room for the first fields of a row: most rows need no more.
+/// The room for the first fields of a row, and for their names and texts: most rows need no more.
 const ROOM: usize = 128;
+const FIELDS: usize = 8;
 
 /// The fields of one instance of a table, or the only fields of a source without rows.
 #[derive(Clone, Debug, Default)]
@@ -54,6 +55,7 @@ impl Row {
     fn add(&mut self, name: &str, text: &str) {
         if self.fields.is_empty() {
             self.texts.reserve(ROOM);
+            self.fields.reserve(FIELDS);
         }
         let start = self.texts.len() as u32;
         self.texts.push_str(name);
@@ -111,8 +113,10 @@ impl Row {
     }
 
     fn position(&self, name: &str) -> Option<usize> {
-        let length = name.len() as u32;
-        self.fields.iter().position(|field| field.name == length && self.name(field) == name)
+        let (texts, length) = (self.texts.as_bytes(), name.len() as u32);
+        // By the bytes, since a check for whole characters would cost more than the comparison.
+        let is_it = |field: &Field| field.name == length && texts[field.start as usize..].starts_with(name.as_bytes());
+        self.fields.iter().position(is_it)
     }
 
     fn name(&self, field: &Field) -> &str {

@@ -178,7 +178,7 @@ fn device_kind(name: &str) -> &'static str {
 
 /// Returns a MAC address in upper case with colons.
 pub(super) fn hardware_address(bytes: &[u8]) -> String {
-    let mut text = String::new();
+    let mut text = String::with_capacity(3 * bytes.len());
     for byte in bytes {
         // Digit by digit: the formats of std cost ten times as much, and each neighbour has an address.
         let digits = [byte >> 4, byte & 15].map(|digit| char::from(b"0123456789ABCDEF"[usize::from(digit)]));

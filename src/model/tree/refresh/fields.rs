@@ -201,7 +201,7 @@ impl<'t> RefreshWalk<'t> {
         let is_allowed =
             |c: char| !matches!(c, '\0'..='\x08' | '\x0B' | '\x0C' | '\x0E'..='\x1F' | '\u{FFFE}' | '\u{FFFF}');
         // XML 1.0 cannot carry the others.
-        if literal.chars().all(is_allowed) {
+        if literal.bytes().all(|byte| matches!(byte, b' '..=b'~')) || literal.chars().all(is_allowed) {
             return Ok(literal);
         }
         let allowed = |c| if is_allowed(c) { c } else { char::REPLACEMENT_CHARACTER };

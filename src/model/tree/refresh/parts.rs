@@ -215,11 +215,12 @@ impl<'t> RefreshWalk<'t> {
         name: &str,
         begins: Option<&[Box<str>]>,
     ) -> Result<Option<Option<String>>, Missing> {
-        let location = &self.bindings.source(id).location;
-        if !matches!(location, Location::Uci { .. } | Location::BuiltIn { .. }) {
+        // First, since it holds for each field that is only read.
+        if self.writes.as_ref().is_none_or(|writes| writes.pending.is_empty()) {
             return Ok(None);
         }
-        if self.writes.as_ref().is_none_or(|writes| writes.pending.is_empty()) {
+        let location = &self.bindings.source(id).location;
+        if !matches!(location, Location::Uci { .. } | Location::BuiltIn { .. }) {
             return Ok(None);
         }
         let key = self.row_key(id)?;

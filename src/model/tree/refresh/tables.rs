@@ -124,7 +124,7 @@ impl<'t> RefreshWalk<'t> {
             }
             conditions.push((&**field, texts, is_any));
         }
-        let mut found = Vec::new();
+        let mut found = Vec::with_capacity(if let Answer::Rows(rows) = answer { rows.len() } else { 0 });
         let mut add = |key: Cow<'t, str>, digest: u32, text: &dyn Fn(&str) -> Option<Cow<'t, str>>| {
             let meets = |(field, texts, is_any): &(&str, Vec<Cow<'_, str>>, bool)| {
                 let found = text(field).unwrap_or_default();
@@ -164,7 +164,8 @@ impl<'t> RefreshWalk<'t> {
 
     /// Returns the table at a path of the model.
     pub(super) fn target(&mut self, path: &'t str) -> Option<Target<'t>> {
-        if let Some((_, target)) = self.targets.iter().find(|(known, _)| *known == path) {
+        // Fields share their mappings, so that most equal paths are one text.
+        if let Some((_, target)) = self.targets.iter().find(|(known, _)| ptr::eq(*known, path) || *known == path) {
             return *target;
         }
         let target = self.table_at(path);
