@@ -44,14 +44,14 @@ pub mod uci;
 mod view;
 mod write;
 
-pub(super) use convert::{Conversion, Form};
-pub(super) use excerpt::Excerpt;
+pub(super) use convert::{Conversion, Form, TextMap};
+pub(super) use excerpt::{Excerpt, Item};
 pub(super) use provider::Provider;
 pub use query::{Answer, Answers, Argument, Query, Response, Target, Watching};
 pub use row::Row;
 pub(super) use template::{Blank, Template};
 pub(super) use ubus::{Arguments, Call, SetCall, is_object_name};
-pub(super) use view::{MAX_FIELDS, VIEWS, View};
+pub(super) use view::{MAX_FIELDS, VIEWS, View, ViewId};
 pub use write::{OptionForm, Place, Write};
 
 /// The seconds after which an access counts as hung, unless the source gives `limit`.
@@ -76,16 +76,12 @@ pub struct Bindings {
     /// The tables whose instances are the rows of a source, ascending by node.
     pub(super) tables: Box<[(NodeId, TableBinding)]>,
     /// The parameters whose values are fields, ascending by node.
-    pub(super) fields: Box<[(NodeId, Field)]>,
+    pub(super) fields: Box<[Field]>,
 }
 
 impl Bindings {
     /// Creates the sources of a model. The tables and fields are ascending by node.
-    pub(super) fn new(
-        sources: Vec<Source>,
-        tables: Vec<(NodeId, TableBinding)>,
-        fields: Vec<(NodeId, Field)>,
-    ) -> Bindings {
+    pub(super) fn new(sources: Vec<Source>, tables: Vec<(NodeId, TableBinding)>, fields: Vec<Field>) -> Bindings {
         let scopes = sources.iter().map(Source::scope).collect();
         Bindings { sources: sources.into(), scopes, tables: tables.into(), fields: fields.into() }
     }
@@ -103,8 +99,8 @@ impl Bindings {
 
     /// Returns that field with its place in the list.
     pub(super) fn field_at(&self, node: NodeId) -> Option<(usize, &Field)> {
-        let at = self.fields.binary_search_by_key(&node, |(node, _)| *node).ok()?;
-        Some((at, &self.fields[at].1))
+        let at = self.fields.binary_search_by_key(&node, |field| field.node).ok()?;
+        Some((at, &self.fields[at]))
     }
 
     /// Returns all sources.
@@ -279,21 +275,34 @@ pub(super) type WrittenTexts = Box<[(Box<str>, Option<Template>)]>;
 /// The way from a text of the device to an instance.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct RowPath {
-    /// The table.
-    pub(super) table: Box<str>,
-    /// The begin of the texts that lead to this table.
-    pub(super) begin: Box<str>,
-    /// The parameter of the instance that has the rest of the text; empty if the rest is the key of the row.
-    pub(super) name: Box<str>,
+    text: Box<str>,
+    /// The ends of the path of the table, and of the begin, in the text.
+    table: u16,
+    begin: u16,
 }
 
 impl RowPath {
     /// Reads `TABLE.*`, `TABLE.begin*` or `TABLE.*.Parameter`.
     pub(super) fn parse(text: &str) -> Option<RowPath> {
         let (before, name) = text.split_once('*')?;
-        let (table, begin) = before.split_at(before.rfind('.')? + 1);
-        let name = if name.is_empty() { name } else { name.strip_prefix('.').filter(|name| !name.is_empty())? };
-        Some(RowPath { table: table.into(), begin: begin.into(), name: name.into() })
+        let is_name = name.is_empty() || (name.starts_with('.') && name.len() > 1);
+        let (table, begin) = (before.rfind('.').filter(|_| is_name)? + 1, before.len());
+        Some(RowPath { text: text.into(), table: table.try_into().ok()?, begin: begin.try_into().ok()? })
+    }
+
+    /// Returns the path of the table.
+    pub(super) fn table(&self) -> &str {
+        &self.text[..self.table.into()]
+    }
+
+    /// Returns the begin of the texts that lead to this table.
+    pub(super) fn begin(&self) -> &str {
+        &self.text[self.table.into()..self.begin.into()]
+    }
+
+    /// Returns the parameter of the instance that has the rest of the text; empty if the rest is the key of the row.
+    pub(super) fn name(&self) -> &str {
+        self.text.get(usize::from(self.begin) + 2..).unwrap_or_default()
     }
 }
 
@@ -322,6 +331,8 @@ impl Allowed {
 /// One value in the answer of a source.
 #[derive(Debug)]
 pub(super) struct Field {
+    /// The parameter.
+    pub(super) node: NodeId,
     pub(super) source: SourceId,
     pub(super) excerpt: Excerpt,
     // Shared: a model has hundreds of fields, and few ways to values.

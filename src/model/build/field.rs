@@ -5,7 +5,9 @@ use super::{ARE_BUILT, Built, SchemaBuilder, pointer};
 use crate::model::expression;
 use crate::model::raw::{Number, Object, Raw};
 use crate::model::schema::Spec;
-use crate::model::source::{Conversion, Excerpt, Field, Form, Location, Mapping, RowPath, SourceId, VIEWS, View, uci};
+use crate::model::source::{
+    Conversion, Excerpt, Field, Form, Item, Location, Mapping, RowPath, SourceId, TextMap, VIEWS, ViewId, uci,
+};
 use crate::model::value::Type;
 
 /// The members of a field; its own source may have `at` and `limit` beside its kind.
@@ -29,7 +31,7 @@ impl<'a> SchemaBuilder<'a> {
         self.location.leave(outside);
         let field = self.note(read);
         spec.writable &= field.as_ref().is_some_and(|field| self.is_settable(&source, field, spec));
-        self.sources.fields.extend(field.map(|field| (self.node, field)));
+        self.sources.fields.extend(field);
         true
     }
 
@@ -47,7 +49,7 @@ impl<'a> SchemaBuilder<'a> {
             Raw::Text(name) => {
                 let (source, name) = self.named_field(name, file, "")?;
                 let mapping = self.sources.mapping(Mapping::default());
-                Ok(Field { source, excerpt: Excerpt::Name(name.into()), mapping })
+                Ok(Field { node: self.node, source, excerpt: Excerpt::Name(name.into()), mapping })
             }
             Raw::Object(source) => self.field_object(source, spec),
             other => {
@@ -81,7 +83,7 @@ impl<'a> SchemaBuilder<'a> {
         let writes = self.written_texts(raw, spec)?;
         let (allowed, call) = (self.allowed(raw)?, self.set_call(raw, source)?);
         let mapping = self.sources.mapping(Mapping { absent, conversion, writes, allowed, path, call });
-        Ok(Field { source, excerpt, mapping })
+        Ok(Field { node: self.node, source, excerpt, mapping })
     }
 
     /// Reads the part of the answer that the value is, and the source of that answer.
@@ -126,11 +128,12 @@ impl<'a> SchemaBuilder<'a> {
         if let Some(member) = ["field", "line", "word"].iter().find(|member| raw.get(member).is_some()) {
             return Err(self.error(raw.file, &pointer(member), "a view has `fields`"));
         }
-        let Some(view) = View::find(name) else {
+        let Some(id) = ViewId::find(name) else {
             let known: Vec<&str> = VIEWS.iter().map(|view| view.name).collect();
             let reason = format!("there is no view `{name}`; there are {}", known.join(", "));
             return Err(self.error(raw.file, "/view", reason));
         };
+        let view = id.get();
         let names = self.texts(raw, "fields")?;
         if !(view.least..=view.fields.len()).contains(&names.len()) {
             let (needed, optional) = view.fields.split_at(view.least);
@@ -150,7 +153,7 @@ impl<'a> SchemaBuilder<'a> {
             fields.push((source, excerpt));
         }
         // There is at least one.
-        Ok((fields[0].0, Excerpt::View(view, fields.into())))
+        Ok((fields[0].0, Excerpt::View(id, fields.into())))
     }
 
     /// Returns a field of this name, or with `prefix` an item in it.
@@ -162,7 +165,7 @@ impl<'a> SchemaBuilder<'a> {
         if !matches!(self.sources.location(source), Location::Uci { .. }) || !uci::is_name(name) {
             return Err(self.error(raw.file, "/prefix", "only an option of a `uci` has it"));
         }
-        Ok(Excerpt::Item(name.into(), begins))
+        Ok(Excerpt::Item(Box::new(Item { name: name.into(), begins })))
     }
 
     /// Finds the source of a field by its text: `field` of the nearest source above, or `source:field` of a named one.
@@ -218,7 +221,7 @@ impl<'a> SchemaBuilder<'a> {
         if let Some(reason) = wrong {
             return Err(self.error(raw.file, "/match", reason));
         }
-        let mut map = Vec::new();
+        let mut map = TextMap::default();
         match raw.get("map") {
             None => {}
             Some(Raw::Object(object)) => {
@@ -230,7 +233,9 @@ impl<'a> SchemaBuilder<'a> {
                         spec.parse_with(value, self.patterns)
                             .map_err(|reason| self.error(raw.file, &at, spec.explain(&reason, value)))?;
                     }
-                    map.push((text.into(), value.into()));
+                    if !map.push(text, value) {
+                        return Err(self.error(raw.file, &at, "a text has no NUL"));
+                    }
                 }
             }
             Some(_) => return Err(self.error(raw.file, "/map", "an object is needed: device text to value")),
@@ -245,7 +250,7 @@ impl<'a> SchemaBuilder<'a> {
                 }
             },
         };
-        Ok(Conversion { pattern: pattern.map(Into::into), map: map.into(), form, scale: self.scale(raw, spec)? })
+        Ok(Conversion { pattern: pattern.map(Into::into), map, form, scale: self.scale(raw, spec)? })
     }
 
     fn scale(&self, raw: &Object<'_>, spec: &Spec) -> Built<Option<(i64, i64)>> {
@@ -283,7 +288,7 @@ impl<'a> SchemaBuilder<'a> {
                 return Err(self.error(raw.file, "/path", reason));
             };
             let pointer = self.location.pointer.clone();
-            self.sources.paths.push((raw.file, pointer, path.table.clone(), path.name.clone()));
+            self.sources.paths.push((raw.file, pointer, path.table().into(), path.name().into()));
             found.push(path);
         }
         Ok(found.into())

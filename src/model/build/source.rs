@@ -30,7 +30,7 @@ pub(super) struct SourceBuilder<'a> {
     pub(super) tables: Vec<(NodeId, TableBinding)>,
     /// The tables that others can follow.
     pub(super) leaders: Vec<Leader<'a>>,
-    pub(super) fields: Vec<(NodeId, Field)>,
+    pub(super) fields: Vec<Field>,
     /// The sources that the nodes above have, the outermost first.
     frames: Vec<Frame<'a>>,
     /// The tables of references to rows, and the parameters that name them, with file and pointer, for a check at the end.
@@ -58,7 +58,7 @@ impl SourceBuilder<'_> {
             return None;
         }
         self.tables.sort_unstable_by_key(|(node, _)| *node);
-        self.fields.sort_unstable_by_key(|(node, _)| *node);
+        self.fields.sort_unstable_by_key(|field| field.node);
         Some(Box::new(Bindings::new(self.sources, self.tables, self.fields)))
     }
 

@@ -130,12 +130,13 @@ impl<'a> SchemaBuilder<'a> {
             source.writing.sets && excerpt.name().is_some_and(is_field)
         };
         let is_whole = match (&source.location, &field.excerpt) {
-            (_, Excerpt::View(view, fields)) => fields[..view.written].iter().all(is_option),
+            (_, Excerpt::View(view, fields)) => fields[..view.get().written].iter().all(is_option),
             // The section of a row can be moved.
             (Location::Uci { .. }, Excerpt::Name(option)) if **option == *POSITION => {
                 matches!(source.pick, Pick::Row(_))
             }
-            (Location::Uci { .. }, Excerpt::Name(option) | Excerpt::Item(option, _)) => is_name(option),
+            (Location::Uci { .. }, Excerpt::Name(option)) => is_name(option),
+            (Location::Uci { .. }, Excerpt::Item(item)) => is_name(&item.name),
             (Location::BuiltIn { provider, .. }, Excerpt::Name(name)) => is_provided(provider.name, name),
             (Location::Exec { .. }, Excerpt::Name(_)) => true,
             (Location::Ubus(_), Excerpt::Name(_)) => field.mapping.call.is_some(),

@@ -12,11 +12,37 @@ pub(in crate::model) struct Conversion {
     /// A regular expression that finds the value in the text.
     pub(in crate::model) pattern: Option<Box<str>>,
     /// Texts of the device with their values, in order; a text may end in `*`, which stands for any rest.
-    pub(in crate::model) map: Box<[(Box<str>, Box<str>)]>,
+    pub(in crate::model) map: TextMap,
     /// The form of the text on the device.
     pub(in crate::model) form: Option<Form>,
     /// The factor and the divisor of a number.
     pub(in crate::model) scale: Option<(i64, i64)>,
+}
+
+/// Pairs of texts. They stand in one text, each behind a NUL: a model has hundreds of them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(in crate::model) struct TextMap(Box<str>);
+
+impl TextMap {
+    /// Adds a pair. Returns false if it has a NUL.
+    pub(in crate::model) fn push(&mut self, text: &str, value: &str) -> bool {
+        let is_plain = !text.contains('\0') && !value.contains('\0');
+        if is_plain {
+            self.0 = [&self.0, text, "\0", value, "\0"].concat().into();
+        }
+        is_plain
+    }
+
+    /// Returns true without a pair.
+    pub(in crate::model) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns the pairs, in the order in which they were added.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        let mut texts = self.0.split_terminator('\0');
+        std::iter::from_fn(move || Some((texts.next()?, texts.next()?)))
+    }
 }
 
 /// The form of a text on the device: the member `as`.
@@ -101,6 +127,9 @@ impl Conversion {
             Some(begin) => text.starts_with(begin),
             None => text == pattern,
         };
+        if self.map.is_empty() {
+            return text;
+        }
         self.map.iter().find(|(pattern, _)| fits(pattern)).map_or(text, |(_, value)| value)
     }
 }
@@ -233,7 +262,8 @@ mod tests {
 
     #[test]
     fn the_map_comes_before_the_form_and_the_scale() {
-        let map = [("up*".into(), "1".into()), ("down".into(), "0".into())].into();
+        let mut map = TextMap::default();
+        assert!(map.push("up*", "1") && map.push("down", "0") && !map.push("a\0", "2"));
         let conversion = Conversion { map, form: Some(Form::Boolean), ..Conversion::default() };
         assert_eq!(conversion.apply("upper", Type::Boolean, 0).as_deref(), Ok("true"));
         assert_eq!(conversion.apply("down", Type::Boolean, 0).as_deref(), Ok("false"));

@@ -4,7 +4,7 @@ use regex_lite::Regex;
 
 use super::SourceId;
 use super::row::Row;
-use super::view::View;
+use super::view::ViewId;
 
 /// The part of an answer that is a value.
 #[derive(Debug, PartialEq)]
@@ -14,19 +14,27 @@ pub(in crate::model) enum Excerpt {
     /// The whole text without white space at its ends, or of the first line that begins with `line`, or the `word` of that
     /// line or of the text, counted from 1.
     Text { line: Option<Box<str>>, word: Option<u16> },
-    /// The rest of the first word, in the field of this name, that begins with one of these texts.
-    Item(Box<str>, Box<[Box<str>]>),
+    /// A word in a field.
+    Item(Box<Item>),
     /// The whole text, in which a regular expression finds the value.
     Whole,
     /// The value that several fields have together.
-    View(&'static View, Box<[(SourceId, Excerpt)]>),
+    View(ViewId, Box<[(SourceId, Excerpt)]>),
+}
+
+/// The rest of the first word, in the field of this name, that begins with one of these texts.
+#[derive(Debug, PartialEq)]
+pub(in crate::model) struct Item {
+    pub(in crate::model) name: Box<str>,
+    pub(in crate::model) begins: Box<[Box<str>]>,
 }
 
 impl Excerpt {
     /// Returns the name of the field, if it has one.
     pub(in crate::model) fn name(&self) -> Option<&str> {
         match self {
-            Excerpt::Name(name) | Excerpt::Item(name, _) => Some(name),
+            Excerpt::Name(name) => Some(name),
+            Excerpt::Item(item) => Some(&item.name),
             _ => None,
         }
     }

@@ -103,6 +103,7 @@ fn word(flag: bool, held: Option<&str>) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::source::convert::TextMap;
 
     fn text(form: Form, literal: &str, held: Option<&str>) -> Option<String> {
         form.text(literal, held)
@@ -134,10 +135,13 @@ mod tests {
 
     #[test]
     fn the_map_is_read_the_other_way() {
-        let entry = |device: &str, value: &str| (device.into(), value.into());
-        let map =
-            [entry("psk*", "WPA"), entry("psk2", "WPA2"), entry("psk2+ccmp", "WPA2"), entry("none", "None")].into();
-        let conversion = Conversion { map, ..Conversion::default() };
+        let map = |pairs: &[(&str, &str)]| {
+            let mut map = TextMap::default();
+            assert!(pairs.iter().all(|(device, value)| map.push(device, value)));
+            map
+        };
+        let of_modes = [("psk*", "WPA"), ("psk2", "WPA2"), ("psk2+ccmp", "WPA2"), ("none", "None")];
+        let conversion = Conversion { map: map(&of_modes), ..Conversion::default() };
         let reverse = |literal: &str| conversion.reverse(literal, None, None, &|_| false);
         assert_eq!(reverse("WPA2").as_deref(), Ok("psk2"), "the first entry");
         assert!(reverse("WPA").is_err(), "no text of many is the one");
@@ -146,8 +150,7 @@ mod tests {
         assert_eq!(scaled.reverse("4", None, None, &|_| false).as_deref(), Ok("4096"));
         assert!(scaled.reverse("x", None, None, &|_| false).is_err());
         // The values of the map may be literals in another form.
-        let map = [entry("auto", "1"), entry("manual", "0")].into();
-        let conversion = Conversion { map, ..Conversion::default() };
+        let conversion = Conversion { map: map(&[("auto", "1"), ("manual", "0")]), ..Conversion::default() };
         assert_eq!(conversion.reverse("true", None, None, &|value| value == "1").as_deref(), Ok("auto"));
     }
 }

@@ -7,12 +7,15 @@ use super::SourceId;
 
 /// A text of a data-model file, in which placeholders are filled in for each access. A filled-in text is never parsed again.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::model) struct Template(Box<[Piece]>);
+pub(in crate::model) struct Template(Piece);
 
+// Nearly all texts are one piece, which needs no list of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
     Text(Box<str>),
     Blank(Blank),
+    /// Several pieces, none of which is a list.
+    List(Box<[Piece]>),
 }
 
 /// A placeholder.
@@ -46,7 +49,11 @@ impl Template {
         if !rest.is_empty() {
             pieces.push(Piece::Text(rest.into()));
         }
-        Ok(Template(pieces.into()))
+        Ok(Template(match pieces.len() {
+            0 => Piece::Text(Box::default()),
+            1 => pieces.remove(0),
+            _ => Piece::List(pieces.into()),
+        }))
     }
 
     /// Returns the text with each placeholder replaced by the result of `fill`.
@@ -54,33 +61,38 @@ impl Template {
         &'t self,
         fill: &mut dyn FnMut(&'t Blank) -> Result<Cow<'t, str>, E>,
     ) -> Result<Cow<'t, str>, E> {
-        let mut text = Cow::default();
-        for piece in &self.0 {
-            let piece = match piece {
-                Piece::Text(piece) => Cow::Borrowed(&**piece),
-                Piece::Blank(blank) => fill(blank)?,
-            };
-            // A single piece is borrowed, as it is in nearly all texts.
-            text += piece;
-        }
-        Ok(text)
+        self.0.fill(fill)
     }
 
     /// Returns true if the text has no placeholder.
     pub(in crate::model) fn is_constant(&self) -> bool {
-        self.0.iter().all(|piece| matches!(piece, Piece::Text(_)))
+        self.blanks().next().is_none()
     }
 
     /// Returns true if the template is this text, without a placeholder.
     pub(in crate::model) fn is_text(&self, text: &str) -> bool {
-        matches!(&*self.0, [Piece::Text(piece)] if **piece == *text)
+        matches!(&self.0, Piece::Text(piece) if **piece == *text)
     }
 
     /// Returns the placeholders.
     pub(in crate::model) fn blanks(&self) -> impl Iterator<Item = &Blank> {
-        self.0.iter().filter_map(|piece| match piece {
-            Piece::Blank(blank) => Some(blank),
-            Piece::Text(_) => None,
-        })
+        let pieces = if let Piece::List(pieces) = &self.0 { pieces } else { std::slice::from_ref(&self.0) };
+        pieces.iter().filter_map(|piece| if let Piece::Blank(blank) = piece { Some(blank) } else { None })
+    }
+}
+
+impl Piece {
+    fn fill<'t, E>(&'t self, fill: &mut dyn FnMut(&'t Blank) -> Result<Cow<'t, str>, E>) -> Result<Cow<'t, str>, E> {
+        match self {
+            Piece::Text(text) => Ok(Cow::Borrowed(text)),
+            Piece::Blank(blank) => fill(blank),
+            Piece::List(pieces) => {
+                let mut text = Cow::default();
+                for piece in pieces {
+                    text += piece.fill(fill)?;
+                }
+                Ok(text)
+            }
+        }
     }
 }

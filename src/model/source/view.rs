@@ -70,7 +70,7 @@ const fn shown(
 }
 
 /// All views.
-pub(in crate::model) const VIEWS: [View; 33] = [
+pub(in crate::model) static VIEWS: [View; 33] = [
     View { written: 2, ..view("both", &["first", "second"], 2, first, write::both) },
     view(
         "channel.automatic",
@@ -139,19 +139,24 @@ pub(in crate::model) const VIEWS: [View; 33] = [
     view("zone.network", &["zone", "zones"], 2, zone_network, write::zone),
 ];
 
-/// A view has a name of its own.
-impl PartialEq for View {
-    fn eq(&self, other: &View) -> bool {
-        self.name == other.name
+/// A view by its place in the list, which takes less room in each field than its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::model) struct ViewId(u8);
+
+impl ViewId {
+    /// Returns the view of this name.
+    pub(in crate::model) fn find(name: &str) -> Option<ViewId> {
+        let place = VIEWS.iter().position(|view| view.name == name)?;
+        u8::try_from(place).ok().map(ViewId)
+    }
+
+    /// Returns the view.
+    pub(in crate::model) fn get(self) -> &'static View {
+        &VIEWS[usize::from(self.0)]
     }
 }
 
 impl View {
-    /// Returns the view of this name.
-    pub(in crate::model) fn find(name: &str) -> Option<&'static View> {
-        const { &VIEWS }.iter().find(|view| view.name == name)
-    }
-
     /// Returns the value in the texts of the device. Fields that the model does not name count as absent.
     pub(in crate::model) fn of(&self, texts: &[Option<Cow<'_, str>>]) -> Viewed {
         (self.read)(&all_fields(texts))

@@ -101,6 +101,11 @@ fn a_wrong_source_of_a_parameter_names_the_place_and_the_reason() {
         ),
         (text(r#""source": { "field": "x", "map": { "a": 1 } }"#), "/Device/O/A/source/map/a", "a string is needed"),
         (
+            text(r#""source": { "field": "x", "map": { "a": "\u0000" } }"#),
+            "/Device/O/A/source/map/a",
+            "a text has no NUL",
+        ),
+        (
             text(r#""source": { "file": "/x", "exec": ["/y"] }"#),
             "/Device/O/A/source/file",
             "a second kind beside `exec`",

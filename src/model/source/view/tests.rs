@@ -2,7 +2,7 @@ use super::*;
 
 /// Returns the value of a view for texts, of which `-` is an absent one.
 fn view(name: &str, texts: &str) -> Viewed {
-    let view = View::find(name).unwrap_or_else(|| panic!("{name}"));
+    let view = ViewId::find(name).unwrap_or_else(|| panic!("{name}")).get();
     let texts: Vec<Option<Cow<'_, str>>> = texts.split('|').map(|text| (text != "-").then(|| text.into())).collect();
     assert!((view.least..=view.fields.len()).contains(&texts.len()), "{name}: {texts:?}");
     view.of(&texts)

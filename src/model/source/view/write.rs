@@ -252,7 +252,7 @@ pub(super) fn time_zone(_: &Texts<'_>, parts: &Parts<'_>) -> Written {
 mod tests {
     use std::borrow::Cow;
 
-    use super::super::View;
+    use super::super::ViewId;
 
     /// Returns the new texts of a view, with spaces between them, for texts and values such as `first=1.2.3.4 last=…`; `-` is an
     /// absent text.
@@ -369,6 +369,6 @@ mod tests {
         ] {
             assert!(written(family, texts, values).is_err(), "{family} {texts} {values}");
         }
-        assert!(View::find("first").is_some());
+        assert!(ViewId::find("first").is_some());
     }
 }

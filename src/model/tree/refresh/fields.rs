@@ -27,7 +27,7 @@ impl<'t> RefreshWalk<'t> {
         self.ask_for_writes(field);
         // All tables are asked for in one round.
         for path in &field.mapping.path {
-            self.settle_table(&path.table);
+            self.settle_table(path.table());
             self.look_at_names(path);
         }
         if self.readings.is_none() {
@@ -90,7 +90,7 @@ impl<'t> RefreshWalk<'t> {
     /// Returns the field whose value a parameter has.
     fn next_field(&mut self, id: NodeId) -> Option<&'t Field> {
         let (at, field) = match self.bindings.fields.get(self.next_field) {
-            Some((node, field)) if *node == id => (self.next_field, field),
+            Some(field) if field.node == id => (self.next_field, field),
             _ => self.bindings.field_at(id)?,
         };
         self.next_field = at + 1;
@@ -113,7 +113,7 @@ impl<'t> RefreshWalk<'t> {
                 for ((source, excerpt), text) in fields.iter().zip(&mut texts) {
                     *text = self.part_text(*source, excerpt)?;
                 }
-                view.of(&texts).map_err(NoText::Unfit)?.map(Cow::Owned)
+                view.get().of(&texts).map_err(NoText::Unfit)?.map(Cow::Owned)
             }
             excerpt => self.part_text(field.source, excerpt)?,
         };
@@ -210,7 +210,7 @@ impl<'t> RefreshWalk<'t> {
 
     /// Asks for the names of the instances to which a path may lead, and notes them once in a round.
     pub(super) fn look_at_names(&mut self, path: &'t RowPath) {
-        if path.name.is_empty() {
+        if path.name().is_empty() {
             return;
         }
         if let Some(known) = self.names.iter().find(|known| known.path == path) {
@@ -218,9 +218,9 @@ impl<'t> RefreshWalk<'t> {
             return;
         }
         let open = self.open;
-        let Some(target) = self.target(&path.table) else { return };
+        let Some(target) = self.target(path.table()) else { return };
         let Some(binding) = target.binding else { return };
-        let node = target.spec.children.range().find(|id| self.schema.name(*id) == &*path.name);
+        let node = target.spec.children.range().find(|id| self.schema.name(*id) == path.name());
         let Some(field) = node.and_then(|node| self.bindings.field(node)) else { return };
         let (table, above, mut names) = (target.table(), std::mem::take(&mut self.above), Vec::new());
         for instance in &table.instances {
@@ -242,14 +242,14 @@ impl<'t> RefreshWalk<'t> {
     fn instances_of(&self, field: &Field, text: &str) -> String {
         let paths = text.split([',', ' ']).filter(|key| !key.is_empty()).filter_map(|key| {
             field.mapping.path.iter().find_map(|path| {
-                let key = key.strip_prefix(&*path.begin)?;
-                let number = if path.name.is_empty() {
-                    self.known_target(&path.table)?.table().number_of(key)?
+                let key = key.strip_prefix(path.begin())?;
+                let number = if path.name().is_empty() {
+                    self.known_target(path.table())?.table().number_of(key)?
                 } else {
                     let known = self.names.iter().find(|known| known.path == path)?;
                     known.names.iter().find(|(name, _)| *name == key)?.1
                 };
-                Some(format!("{}{number}", path.table))
+                Some(format!("{}{number}", path.table()))
             })
         });
         paths.collect::<Vec<_>>().join(",")

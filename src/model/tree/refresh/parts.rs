@@ -26,7 +26,7 @@ pub(super) struct Part<'t> {
 impl<'t> Part<'t> {
     fn view(&self) -> Option<(&'static View, &'t [(SourceId, Excerpt)])> {
         match &self.field.excerpt {
-            Excerpt::View(view, fields) => Some((view, fields)),
+            Excerpt::View(view, fields) => Some((view.get(), fields)),
             _ => None,
         }
     }

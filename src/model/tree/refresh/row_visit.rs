@@ -39,8 +39,8 @@ impl<'t> RefreshWalk<'t> {
     pub(super) fn text(&mut self, id: SourceId, excerpt: &'t Excerpt) -> Result<Option<Cow<'t, str>>, Missing> {
         match excerpt {
             Excerpt::Name(name) => self.field(id, name),
-            Excerpt::Item(name, begins) => {
-                let fields = self.row_fields(id)?;
+            Excerpt::Item(of) => {
+                let (name, begins, fields) = (&of.name, &of.begins, self.row_fields(id)?);
                 if let Some(text) = self.pending_text(id, name, Some(begins))? {
                     return Ok(text.map(Cow::Owned));
                 }

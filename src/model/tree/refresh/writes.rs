@@ -77,7 +77,7 @@ impl<'t> RefreshWalk<'t> {
         let Some(at) = values.iter().position(|(name, _)| *name == self.name) else { return };
         let value = values[at].1;
         for path in &field.mapping.path {
-            self.target(&path.table);
+            self.target(path.table());
             self.look_at_names(path);
         }
         let part = Part { at, field, spec, value, name: self.name.clone(), above: self.above.clone() };
@@ -191,15 +191,15 @@ impl<'t> RefreshWalk<'t> {
             let path = path.trim().trim_end_matches('.');
             let (table, number) = path.rsplit_once('.')?;
             let number: u32 = number.parse().ok()?;
-            let known = field.mapping.path.iter().find(|known| known.table.trim_end_matches('.') == table)?;
-            let text = if known.name.is_empty() {
+            let known = field.mapping.path.iter().find(|known| known.table().trim_end_matches('.') == table)?;
+            let text = if known.name().is_empty() {
                 // Another section cannot refer to one without a name.
-                self.known_target(&known.table)?.table().key(number).filter(|key| !is_package || uci::is_name(key))?
+                self.known_target(known.table())?.table().key(number).filter(|key| !is_package || uci::is_name(key))?
             } else {
                 let known = self.names.iter().find(|names| names.path == known)?;
                 &known.names.iter().find(|(_, of)| *of == number)?.0
             };
-            Some(format!("{}{text}", known.begin))
+            Some(format!("{}{text}", known.begin()))
         };
         let paths = literal.split(',').filter(|path| !path.trim_matches(WHITE_SPACE).is_empty());
         let keys: Option<Vec<String>> = paths.map(key).collect();
@@ -218,7 +218,7 @@ impl<'t> RefreshWalk<'t> {
                 section: key.ok_or(Missing::Absent)?,
                 option: name.to_owned(),
                 form: match excerpt {
-                    Excerpt::Item(_, begins) => OptionForm::Item(begins.clone()),
+                    Excerpt::Item(item) => OptionForm::Item(item.begins.clone()),
                     _ if is_list => OptionForm::List,
                     _ => OptionForm::Whole,
                 },
