@@ -36,16 +36,19 @@ const EXAMPLES: [(&str, &str); 2] =
 /// values that have a source, and lists those that fail. Returns the exit status.
 pub fn run(config: &Config, device: Option<bool>) -> ExitCode {
     match load_checked(config) {
-        Ok(loaded) if device.is_some() => {
-            let json = device == Some(true);
-            let summary = if json { String::new() } else { describe(&loaded, config) };
-            let (list, is_well) = check_device(loaded, json);
-            let printed = print(&(summary + &list));
-            if is_well { printed } else { ExitCode::FAILURE }
-        }
         Ok(loaded) => {
-            let warnings = warnings(&loaded, config).into_iter().map(|warning| format!("warning: {warning}\n"));
-            print(&(describe(&loaded, config) + &warnings.collect::<String>()))
+            let (mut text, mut is_well) = (String::new(), true);
+            if device != Some(true) {
+                text = describe(&loaded, config);
+                text.extend(warnings(&loaded, config).into_iter().map(|warning| format!("warning: {warning}\n")));
+            }
+            if let Some(json) = device {
+                let (list, has_all) = check_device(loaded, json);
+                text += &list;
+                is_well = has_all;
+            }
+            let printed = print(&text);
+            if is_well { printed } else { ExitCode::FAILURE }
         }
         Err(mistakes) => {
             mistakes.print();

@@ -279,6 +279,7 @@ fn a_table_whose_rows_cannot_be_read_is_named() {
     let text = String::from_utf8(output.stdout).expect("text");
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains(&format!("{FAN}\n{source}")) && text.contains(REASON), "{text}");
+    assert!(text.contains("\nwarning: "), "as without --device: {text}");
     assert!(text.ends_with("0 values were read from the device; 1 failed or do not fit\n"), "{text}");
     let output = builder.clone().args(&["--device", "--json"]).run_to_end("check");
     let list: Json = serde_json::from_slice(&output.stdout).expect("JSON");

@@ -56,7 +56,7 @@ impl StatusView<'_> {
         let SourceProblems { failing, unfit, reloads, .. } = &self.status.sources;
         for FailingSource { source, reason, since, failures } in failing {
             let since = format_span(self.since(*since));
-            rows.add_line("source fails", format!("{source}: {reason}, {failures} times, for {since}"));
+            rows.add_line("source fails", format!("{source}: {reason}, {failures} in a row, for {since}"));
         }
         unfit.iter().for_each(|(name, reason)| rows.add_line("value unfit", format!("{name}: {reason}")));
         let failing = failing.iter().map(|failing| {
