@@ -648,7 +648,7 @@ fn a_lost_update_is_repaired_before_the_reload() {
     });
     assert_eq!(scene.wait_for_reloads(1), ["system"]);
     assert!(scene.package("system").contains("home-7"));
-    assert!(scene.agent.log().contains("another program has overwritten values in system"));
+    scene.agent.wait_for_log("another program has overwritten values in system", LIMIT);
 }
 
 /// R213 to R221: an instance is a section of its package, also for the table that follows.
