@@ -712,7 +712,7 @@ fn the_address_of_an_interface_is_set() {
 fn rows_are_created_by_alias() {
     let Some(mut scene) = Scene::new() else { return };
     let (path, package) = ("Device.NAT.PortMapping.", || scene.router.package("firewall"));
-    let table = &TABLES[0];
+    let table = TABLES.iter().find(|table| table.path == "NAT.PortMapping.").expect("port mappings");
     let named = |alias: &str| -> Vec<(String, &str)> {
         table.values.iter().map(|(parameter, value)| (format!("{path}[{alias}].{parameter}"), *value)).collect()
     };

@@ -428,9 +428,15 @@ impl Scene {
         self.serve(|| self.agent.log_after(position).contains("session finished"));
         assert_eq!((self.agent.value(USERNAME), self.agent.value(NOTE)), (LINE.into(), "before".into()), "{at}");
         self.expect_original();
-        // Another start has its reloads at once again.
+        self.start_anew();
+    }
+
+    /// Kills and starts the agent: it has its reloads at once again. A session of the killed one leaves no connection.
+    fn start_anew(&mut self) {
         self.clock.advance(0);
-        self.agent.crash_and_restart();
+        self.agent.kill9();
+        self.acs.clear();
+        self.agent.restart();
         self.agent.wait_for_control();
     }
 }
@@ -530,9 +536,7 @@ fn a_kill_on_the_way_back_loses_no_change_of_others() {
             assert_eq!((scene.package(), scene.beside()), (expected, Vec::new()), "{at}");
             assert_eq!((scene.agent.value(USERNAME), scene.agent.value(NOTE)), (LINE.into(), "before".into()), "{at}");
             scene.router.commit("network", PACKAGES[2].1);
-            scene.clock.advance(0);
-            scene.agent.crash_and_restart();
-            scene.agent.wait_for_control();
+            scene.start_anew();
         }
         assert!(kills.iter().all(|count| *count >= 2), "{kills:?}");
     });
@@ -552,9 +556,7 @@ fn a_way_back_beside_a_second_writer_loses_nothing() {
             scene.wait_too_long();
             scene.expect_session(&[PERIODIC, VALUE_CHANGE], |inform| assert_eq!(inform.value(USERNAME), Some(LINE)));
             assert!(!scene.agent.log_after(position).contains("not taken back"), "{round}");
-            scene.clock.advance(0);
-            scene.agent.crash_and_restart();
-            scene.agent.wait_for_control();
+            scene.start_anew();
         }
         let commits = committer.end();
         assert!(commits > 100, "{commits}");
