@@ -5,8 +5,8 @@ use std::time::Duration;
 
 /// A value that threads change and for which one thread waits.
 ///
-/// A change wakes that thread only while it waits: a notice through a condition variable costs a system call even where
-/// nobody waits, and the threads of a session find each other awake at every second change.
+/// A change wakes that thread only while it waits: a notice through a condition variable costs a system call even without
+/// a waiting thread, and the threads of a session find each other awake at every second change.
 #[derive(Debug, Default)]
 pub(crate) struct Awaited<T> {
     state: Mutex<AwaitedState<T>>,

@@ -205,7 +205,7 @@ impl Sources for DeviceSources {
     }
 
     fn set(&mut self, writes: &[Write]) -> Vec<Refusal> {
-        // What cannot be set back comes last: a refusal before it leaves nothing behind.
+        // A value that cannot be set back comes last: a refusal before it leaves nothing behind.
         let refused = self.set_directly(writes, false);
         if refused.is_empty() { self.set_directly(writes, true) } else { refused }
     }

@@ -35,7 +35,7 @@ pub(super) fn test_actions(raw: &Raw<'_>, at: &str, mistakes: &mut Vec<ReadError
             match name {
                 "run" => {
                     action.run = command_line(&value, &at, &[], mistakes).unwrap_or_default();
-                    // It runs as the program of a source, which nobody looks for by PATH.
+                    // It runs as the program of a source, which is not searched for by PATH.
                     if action.run.first().is_some_and(|program| !program.starts_with('/')) {
                         mistakes.push((at, NO_PROGRAM.into()));
                     }

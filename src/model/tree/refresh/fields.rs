@@ -76,7 +76,7 @@ impl<'t> RefreshWalk<'t> {
         };
         let is_explained = self.mode == Mode::Explain || value.is_err();
         if is_explained || value.as_ref().ok() != held {
-            // The first request has thousands of values, of which nobody asks how they came about.
+            // The first request has thousands of values, and none of them is to be explained.
             let answered = if is_explained { self.answered(field.source).next() } else { None };
             let query = answered.map(|(query, _)| query.target.to_string());
             let took = answered.map_or(Duration::ZERO, |(_, response)| response.took);

@@ -61,7 +61,7 @@ impl<'t> RefreshWalk<'t> {
         let parts = match self.parts(id, call, blob) {
             Ok(parts) => parts,
             Err(Missing::Pending) => return Err(Rows::Open),
-            // What the device does not have has no rows.
+            // An object that the device lacks has no rows.
             Err(Missing::Absent) => Vec::new(),
             Err(Missing::Failed) => return Err(Rows::Settled),
         };

@@ -109,7 +109,7 @@ impl Notes<'_> {
         let own = id(&self.old, at);
         let added = former.iter().position(|known| known.is_added() && known.section == own);
         let added = added.map(|place| former.remove(place));
-        // What stood behind it stays behind all that stands behind the section before it.
+        // Sections that stood behind it stay behind all that stand behind the section before it.
         let mut followers: Vec<Former> = former.extract_if(.., |known| known.behind == own).collect();
         self.add_deleted(former, at, added);
         former.append(&mut followers);
@@ -221,7 +221,7 @@ impl Notes<'_> {
             return;
         }
         let place = self.whole_place(former, old).to_string();
-        // What stood behind it stays.
+        // Sections that stood behind it stay.
         let mut followers: Vec<Former> = former.extract_if(.., |known| known.behind == name).collect();
         followers.iter_mut().for_each(|known| known.behind = self.before(old));
         former.append(&mut followers);
